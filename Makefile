@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# knell: see README.md. `make help` lists what can be made.
+
+VERSION  := 0.1.0
+BUILD    ?= build
+PREFIX   ?= /usr/local
+DESTDIR  ?=
+
+CC       := gcc
+CLANG    := clang
+# Debian keeps bpftool where a user's PATH does not look.
+BPFTOOL  := $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
+SAN      ?=
+
+# Every recipe that compiles asks for these; tools/setup installs what is missing, once per list.
+SETUP    := $(BUILD)/.setup
+
+WARN     := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	    -Wpointer-arith -Wvla -Wundef
+CFLAGS   ?= -O2 -g
+CFLAGS   += -std=gnu11 $(WARN) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
+CPPFLAGS += -Iinclude -Iagent -I$(BUILD)/gen -DKNELL_VERSION='"$(VERSION)"'
+LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
+LDLIBS   := -lbpf -lmnl -luring -lnghttp2 -lssl -lcrypto -ljansson -linih -lm
+DEPFLAGS  = -MMD -MP
+
+ARCH_INCLUDE := /usr/include/$(shell $(CC) -dumpmachine)
+BPF_CFLAGS   := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude -I$(ARCH_INCLUDE)
+
+BPF_SRC   := bpf/evidence.bpf.c bpf/tune.bpf.c bpf/sweep.bpf.c
+BPF_OBJ   := $(BPF_SRC:%.c=$(BUILD)/%.o)
+AGENT_SRC := $(filter-out agent/main.c,$(sort $(wildcard agent/*.c agent/*/*.c)))
+AGENT_OBJ := $(AGENT_SRC:%.c=$(BUILD)/%.o)
+AGENT_LIB := $(BUILD)/libknelld.a
+KNELL_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/knell/*.c)))
+WIRE_OBJ  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %.bpf.c,$(sort $(wildcard tools/lab/*.c))))
+SIM_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/bench/sim*.c)))
+UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
+BENCH     := $(patsubst tests/bench/bench_%.c,$(BUILD)/bench_%,$(sort $(wildcard tests/bench/bench_*.c)))
+BINARIES  := $(BUILD)/knelld $(BUILD)/knell $(BUILD)/knell-wire
+TEST_BINARIES := $(UNIT) $(BUILD)/sim $(BENCH)
+
+.DELETE_ON_ERROR:
+.PHONY: all help setup tests check demo lint fuzz bench soak install uninstall clean format
+
+all: $(BINARIES)
+
+help:
+	@echo 'knell $(VERSION): hear a peer die, and let go of it'
+	@echo
+	@echo '  make            build knelld, knell and the lab (installs missing packages as root)'
+	@echo '  make demo       three nodes, one loses power: the timeline (root, under a minute)'
+	@echo '  make check      unit tests, sanitizers, the lab in its short form (root, < 20 min)'
+	@echo '  make bench      the figures in full, next to BFD; then tools/figures prints the table'
+	@echo '  make soak       the long runs: must not be fooled, ten times the suite'
+	@echo '  make lint       clang-format, clang-tidy, cppcheck, shellcheck'
+	@echo '  make fuzz       fuzzers over everything that reads bytes from outside'
+	@echo '  make install    into $$(DESTDIR)$$(PREFIX), PREFIX=$(PREFIX); make uninstall'
+	@echo '  make clean      remove $(BUILD)/'
+	@echo
+	@echo 'Variables: CC=gcc|clang, SAN=address,undefined, BUILD=dir, PREFIX, DESTDIR.'
+
+setup: $(SETUP)
+
+$(SETUP): tools/setup
+	@mkdir -p $(@D)
+	@tools/setup
+	@touch $@
+
+$(BUILD)/%.bpf.o: %.bpf.c $(SETUP)
+	@mkdir -p $(@D)
+	$(CLANG) $(BPF_CFLAGS) $(DEPFLAGS) -c $< -o $@
+
+$(BUILD)/bpf/knell.o: $(BPF_OBJ)
+	$(BPFTOOL) gen object $@ $^ >/dev/null
+
+$(BUILD)/gen/knell.skel.h: $(BUILD)/bpf/knell.o
+	@mkdir -p $(@D)
+	$(BPFTOOL) gen skeleton $< name knell_bpf > $@
+
+$(BUILD)/gen/wire.skel.h: $(BUILD)/tools/lab/wire.bpf.o
+	@mkdir -p $(@D)
+	$(BPFTOOL) gen skeleton $< name wire_bpf > $@
+
+$(BUILD)/agent/detect/load.o $(BUILD)/agent/detect/feature.o: $(BUILD)/gen/knell.skel.h
+$(WIRE_OBJ): $(BUILD)/gen/wire.skel.h
+
+$(BUILD)/%.o: %.c $(SETUP)
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c $< -o $@
+
+$(AGENT_LIB): $(AGENT_OBJ)
+	@rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/knelld: $(BUILD)/agent/main.o $(AGENT_LIB)
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(BUILD)/knell: $(KNELL_OBJ) $(AGENT_LIB)
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(BUILD)/knell-wire: $(WIRE_OBJ)
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+$(BUILD)/sim: $(SIM_OBJ)
+	$(CC) $(LDFLAGS) $^ -lm -o $@
+
+# The command line's own modules are tested too, without its main.
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(filter-out %/main.o,$(KNELL_OBJ)) $(AGENT_LIB)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcheck -lsubunit -lpthread -lrt -o $@
+
+$(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(AGENT_LIB)
+	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+
+tests: $(BINARIES) $(TEST_BINARIES)
+
+check: tests
+	@tests/run check
+
+bench: tests
+	@tests/run bench
+
+soak: tests
+	@tests/run soak
+
+demo: $(BINARIES)
+	@tools/demo
+
+lint: tests
+	@tests/run lint
+
+fuzz: $(SETUP)
+	@tests/run fuzz
+
+format:
+	clang-format -i $$(git ls-files '*.c' '*.h')
+
+install: all
+	install -D -m 755 $(BUILD)/knelld $(DESTDIR)$(PREFIX)/sbin/knelld
+	install -D -m 755 $(BUILD)/knell $(DESTDIR)$(PREFIX)/sbin/knell
+	install -D -m 644 tools/knell/man/knell.8 $(DESTDIR)$(PREFIX)/share/man/man8/knell.8
+	install -D -m 644 tools/knelld.8 $(DESTDIR)$(PREFIX)/share/man/man8/knelld.8
+	install -D -m 644 tools/knell/completion/knell $(DESTDIR)$(PREFIX)/share/bash-completion/completions/knell
+	install -D -m 644 tools/knelld.conf $(DESTDIR)$(PREFIX)/share/doc/knell/knelld.conf
+
+uninstall:
+	rm -f $(DESTDIR)$(PREFIX)/sbin/knelld $(DESTDIR)$(PREFIX)/sbin/knell
+	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/knell.8 $(DESTDIR)$(PREFIX)/share/man/man8/knelld.8
+	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/knell
+	rm -f $(DESTDIR)$(PREFIX)/share/doc/knell/knelld.conf
+
+clean:
+	rm -rf $(BUILD)
+
+-include $(BPF_OBJ:.o=.d) $(AGENT_OBJ:.o=.d) $(BUILD)/agent/main.d $(KNELL_OBJ:.o=.d)
+-include $(WIRE_OBJ:.o=.d) $(SIM_OBJ:.o=.d) $(UNIT:$(BUILD)/unit/%=$(BUILD)/tests/unit/%.d)

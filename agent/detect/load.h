@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * load.h - bring the detector into the kernel, and take it out again.
+ *
+ * Room: detect. May call libbpf and the skeleton. Called by `knell load|unload|feature` and by
+ * knelld when nothing is loaded yet. All or nothing: what fails half-way leaves no pin behind.
+ */
+#ifndef KNELL_DETECT_LOAD_H
+#define KNELL_DETECT_LOAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "knell/abi.h"
+
+struct load_options {
+	const char *pin_dir; /* NULL: KNELL_PIN_DEFAULT */
+	const char *cgroup;  /* NULL: root of the cgroup v2 mount, wherever it is */
+	enum knell_profile profile;
+	bool all_netns;		 /* else the namespace of the caller */
+	unsigned int ring_bytes; /* 0: KNELL_RING_BYTES; a power of two of pages */
+	unsigned int peers_max;	 /* 0: KNELL_PEERS_MAX */
+};
+
+/** load_profile - fill rule and intervals of *@config from a profile (DESIGN "Profiles"). */
+void load_profile(struct knell_config *config, enum knell_profile profile);
+/** load_profile_name / load_profile_parse - "lan", "rack", ...; parse gives -EINVAL if unknown. */
+const char *load_profile_name(enum knell_profile profile);
+int load_profile_parse(const char *name, enum knell_profile *profile);
+
+/**
+ * load_instance - mount bpffs when needed, load, attach, pin.
+ *
+ * -EEXIST when an instance is already there. On failure @why holds one line that names the thing
+ * and the way out, and nothing stays behind.
+ */
+int load_instance(const struct load_options *options, char *why, size_t why_size);
+
+/** load_remove - detach and unpin; -ENOENT when nothing is loaded there; @why as above. */
+int load_remove(const char *pin_dir, char *why, size_t why_size);
+
+struct load_feature {
+	const char *name; /* "tp_btf/tcp_retransmit_skb" */
+	const char *used_for;
+	bool needed; /* load_instance fails without it */
+	bool present;
+	char reason[128]; /* why not, or a remark */
+};
+
+/**
+ * load_features - try each thing that knell uses or could use, by attempting it.
+ *
+ * Fills up to @max entries, returns how many there are. Leaves nothing behind.
+ */
+int load_features(struct load_feature *features, int max);
+
+#endif

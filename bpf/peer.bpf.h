@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * peer.bpf.h - from an observation to the peer's entry, through verdict.h, to a record in the ring.
+ *
+ * Room: bpf. Called by evidence.bpf.c, tune.bpf.c and sweep.bpf.c; calls verdict.h. This is the one
+ * place that changes a peer: look up, lock, judge, unlock, publish. Inside the lock there are no
+ * helper calls (the verifier's rule), so time and addresses are brought along.
+ */
+#ifndef KNELL_PEER_BPF_H
+#define KNELL_PEER_BPF_H
+
+#include "maps.bpf.h"
+
+/* The socket that tipped the scale, for the record. */
+struct peer_cause {
+	__u64 cookie;
+	__u16 local_port; /* host order */
+	__u16 remote_port;
+	__u32 reason; /* enum verdict_reason */
+};
+
+static const struct knell_peer peer_empty;
+
+static __always_inline void peer_key_from_v4(struct knell_peer_key *key, __u32 address)
+{
+	__builtin_memset(key->addr, 0, 10);
+	key->addr[10] = 0xff;
+	key->addr[11] = 0xff;
+	__builtin_memcpy(&key->addr[12], &address, sizeof(address));
+}
+
+/* False when this instance does not watch the socket's network namespace or family. */
+static __always_inline bool peer_key_from_sock(struct knell_peer_key *key,
+					       const struct sock_common *common,
+					       const struct knell_config *cfg)
+{
+	__u16 family;
+
+	key->netns = common->skc_net.net->net_cookie;
+	if (cfg->netns && key->netns != cfg->netns)
+		return false;
+	family = common->skc_family;
+	if (family == AF_INET)
+		peer_key_from_v4(key, common->skc_daddr);
+	else if (family == AF_INET6)
+		__builtin_memcpy(key->addr, (void *)&common->skc_v6_daddr, sizeof(key->addr));
+	else
+		return false;
+	return true;
+}
+
+static __always_inline struct knell_watch *peer_watched(const struct knell_peer_key *key)
+{
+	struct knell_watch_key prefix = {.prefix_bits = 8 * KNELL_ADDR_BYTES};
+
+	__builtin_memcpy(prefix.addr, key->addr, sizeof(prefix.addr));
+	return bpf_map_lookup_elem(&watch, &prefix);
+}
+
+/* The entry, made when the address is watched and new. NULL: not ours. */
+static __always_inline struct knell_peer *peer_get(const struct knell_peer_key *key, __u64 now_ns)
+{
+	struct knell_peer *peer = bpf_map_lookup_elem(&peers, key);
+	struct knell_node *self;
+
+	if (peer)
+		return peer->flags & KNELL_PEER_FORGOTTEN ? NULL : peer;
+	if (!peer_watched(key))
+		return NULL;
+	if (!bpf_map_update_elem(&peers, key, &peer_empty, BPF_NOEXIST)) {
+		self = node_get();
+		if (self)
+			__sync_fetch_and_add(&self->view.peers, 1);
+	}
+	peer = bpf_map_lookup_elem(&peers, key);
+	if (!peer)
+		stat_add(KNELL_STAT_PEERS_FULL);
+	else if (!peer->first_seen_ns)
+		peer->first_seen_ns = now_ns;
+	return peer;
+}
+
+static __always_inline void peer_record(struct knell_record *record, const struct knell_peer *peer,
+					const struct knell_config *cfg, __u16 from, __u64 now_ns)
+{
+	const struct verdict_peer *verdict = &peer->verdict;
+
+	record->seq = verdict->seq;
+	record->epoch = verdict->epoch;
+	record->ts_ns = now_ns;
+	record->from = from;
+	record->to = verdict->state;
+	record->phi_md = verdict->silence.phi_md;
+	record->sends = verdict->silence.sends;
+	record->began_ns = verdict->silence.began_ns;
+	record->tuples = verdict->tuple_count;
+	record->loss_ppm = verdict->loss_ppm;
+	record->flaps = verdict->flaps;
+	record->heard_ns = verdict->heard_ns;
+	record->hold_until_ns = verdict->hold_until_ns;
+	record->tau_ns = verdict_tau_ns(&cfg->rule, verdict);
+	record->noted = verdict->noted;
+}
+
+static __always_inline void peer_publish(struct knell_record *record,
+					 const struct knell_peer_key *key,
+					 const struct peer_cause *cause)
+{
+	record->key = *key;
+	record->reason = cause->reason;
+	record->cookie = cause->cookie;
+	record->local_port = cause->local_port;
+	record->remote_port = cause->remote_port;
+	/* Rare and urgent: always wake the reader. */
+	if (bpf_ringbuf_output(&ring, record, sizeof(*record), BPF_RB_FORCE_WAKEUP))
+		stat_add(KNELL_STAT_RING_LOST);
+	else
+		stat_add(KNELL_STAT_RECORDS);
+}
+
+/* Keeps the count of silent peers exact; runs inside the peer's lock. */
+static __always_inline void peer_silent_changed(struct knell_node *self, bool was, bool is)
+{
+	if (is && !was)
+		__sync_fetch_and_add(&self->view.silent, 1);
+	else if (was && !is)
+		__sync_fetch_and_add(&self->view.silent, -1);
+}
+
+/* Something of the peer arrived at @heard_ns. */
+static __always_inline void peer_heard(struct knell_peer *peer, const struct knell_peer_key *key,
+				       const struct knell_config *cfg, __u64 heard_ns, __u64 now_ns,
+				       const struct peer_cause *cause)
+{
+	struct knell_record record = {.kind = KNELL_RECORD_VERDICT};
+	struct knell_node *self = node_get();
+	struct verdict_view view;
+	bool changed, was;
+	__u16 from;
+
+	if (!self)
+		return;
+	if (heard_ns > self->view.heard_ns + VERDICT_HEARD_GRAIN_NS)
+		self->view.heard_ns = heard_ns;
+	if (!peer->verdict.silence.sends && peer->verdict.state == VERDICT_ALIVE &&
+	    heard_ns < peer->verdict.heard_ns + VERDICT_HEARD_GRAIN_NS)
+		return;
+	stat_add(KNELL_STAT_HEARD);
+	view = self->view;
+	view.link_down = cfg->link_down;
+	bpf_spin_lock(&peer->lock);
+	was = peer->verdict.silence.sends;
+	from = peer->verdict.state;
+	changed = verdict_heard(&peer->verdict, &cfg->rule, &view, heard_ns, now_ns, cause->reason);
+	peer_silent_changed(self, was, false);
+	peer_record(&record, peer, cfg, from, now_ns);
+	bpf_spin_unlock(&peer->lock);
+	if (changed)
+		peer_publish(&record, key, cause);
+}
+
+/* @sends transmissions to the peer have gone unanswered. */
+static __always_inline void peer_unanswered(struct knell_peer *peer,
+					    const struct knell_peer_key *key,
+					    const struct knell_config *cfg, __u64 now_ns,
+					    __u32 sends, const struct peer_cause *cause)
+{
+	struct knell_record record = {.kind = KNELL_RECORD_VERDICT};
+	struct knell_node *self = node_get();
+	struct verdict_view view;
+	bool changed, was;
+	__u16 from;
+
+	if (!self)
+		return;
+	stat_add(KNELL_STAT_UNANSWERED);
+	view = self->view;
+	view.link_down = cfg->link_down;
+	bpf_spin_lock(&peer->lock);
+	was = peer->verdict.silence.sends;
+	if (!was)
+		view.silent++;
+	from = peer->verdict.state;
+	changed = verdict_unanswered(&peer->verdict, &cfg->rule, &view, now_ns,
+				     (__u32)cause->cookie, sends, cause->reason);
+	peer_silent_changed(self, was, true);
+	peer->unanswered += sends;
+	peer_record(&record, peer, cfg, from, now_ns);
+	bpf_spin_unlock(&peer->lock);
+	if (changed)
+		peer_publish(&record, key, cause);
+}
+
+#endif

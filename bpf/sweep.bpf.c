@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * sweep.bpf.c - iterators that user space runs by reading a file: nothing here runs by itself.
+ *
+ * Room: bpf. knell_sweep looks over all TCP sockets for one that has heard a silent peer since its
+ * silence began. knell_review lets every peer be judged again after the agent wrote a note or the
+ * state of the link. Iterators, not syscall programs: those may sleep and so may not take a spin
+ * lock before Linux 6.6.
+ */
+#include "peer.bpf.h"
+
+/* Listeners, half-open and timed-wait sockets carry no stamp that means "heard". */
+#define STATES_THAT_HEAR 0xb32 /* ESTABLISHED, FIN_WAIT1/2, CLOSE_WAIT, LAST_ACK, CLOSING */
+
+SEC("iter/tcp")
+int knell_sweep(struct bpf_iter__tcp *ctx)
+{
+	struct peer_cause cause = {.reason = VERDICT_REASON_SWEEP};
+	struct sock_common *common = ctx->sk_common;
+	struct knell_config *cfg = config_get();
+	struct knell_peer_key key;
+	struct knell_peer *peer;
+	struct tcp_sock *tp;
+	__u64 now_ns, heard_ns;
+	__u32 last, data;
+
+	if (!common || !cfg || !(STATES_THAT_HEAR & 1U << (common->skc_state & 31)))
+		return 0;
+	if (!peer_key_from_sock(&key, common, cfg))
+		return 0;
+	stat_add(KNELL_STAT_SWEPT);
+	peer = bpf_map_lookup_elem(&peers, &key);
+	if (!peer || !peer->verdict.silence.sends)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(common);
+	if (!tp)
+		return 0;
+	last = tp->rcv_tstamp;
+	data = tp->inet_conn.icsk_ack.lrcvtime;
+	if ((__s32)(data - last) > 0)
+		last = data;
+	now_ns = bpf_ktime_get_ns();
+	heard_ns = now_ns - (__u64)((__u32)bpf_jiffies64() - last) * cfg->tick_ns;
+	/* One tick of doubt: the stamps are no finer. */
+	if (heard_ns <= peer->verdict.silence.began_ns + cfg->tick_ns)
+		return 0;
+	cause.cookie = bpf_get_socket_cookie(tp);
+	cause.local_port = common->skc_num;
+	cause.remote_port = bpf_ntohs(common->skc_dport);
+	stat_add(KNELL_STAT_REFUTED);
+	peer_heard(peer, &key, cfg, heard_ns, now_ns, &cause);
+	return 0;
+}
+
+/* The prefix that made this a peer is gone: take it out of the node's counts, once. */
+static __always_inline void forget(struct knell_peer *peer, struct knell_node *self)
+{
+	bool was, counted;
+
+	bpf_spin_lock(&peer->lock);
+	was = peer->verdict.silence.sends;
+	counted = !(peer->flags & KNELL_PEER_FORGOTTEN);
+	peer->flags |= KNELL_PEER_FORGOTTEN;
+	verdict_forget_silence(&peer->verdict);
+	bpf_spin_unlock(&peer->lock);
+	if (!counted)
+		return;
+	__sync_fetch_and_add(&self->view.peers, -1);
+	peer_silent_changed(self, was, false);
+}
+
+SEC("iter/bpf_map_elem")
+int knell_review(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct knell_record record = {.kind = KNELL_RECORD_VERDICT};
+	struct knell_peer_key *element = ctx->key, key;
+	struct knell_config *cfg = config_get();
+	struct knell_node *self = node_get();
+	struct peer_cause cause = {};
+	struct verdict_view view;
+	struct knell_note *note;
+	struct knell_peer *peer;
+	__u32 noted;
+	__u64 now_ns;
+	bool changed, was;
+	__u16 from;
+
+	if (!element || !cfg || !self)
+		return 0;
+	key = *element;
+	peer = bpf_map_lookup_elem(&peers, &key);
+	if (!peer)
+		return 0;
+	if (!peer_watched(&key)) {
+		forget(peer, self);
+		return 0;
+	}
+	note = bpf_map_lookup_elem(&notes, &key);
+	noted = note ? note->reason : 0;
+	now_ns = bpf_ktime_get_ns();
+	view = self->view;
+	view.link_down = cfg->link_down;
+	bpf_spin_lock(&peer->lock);
+	if (peer->flags & KNELL_PEER_FORGOTTEN) {
+		peer->flags &= ~KNELL_PEER_FORGOTTEN;
+		__sync_fetch_and_add(&self->view.peers, 1);
+	}
+	from = peer->verdict.state;
+	was = peer->verdict.silence.sends;
+	changed = verdict_review(&peer->verdict, &cfg->rule, &view, noted, now_ns);
+	peer_silent_changed(self, was, peer->verdict.silence.sends);
+	cause.reason = peer->verdict.reason;
+	peer_record(&record, peer, cfg, from, now_ns);
+	bpf_spin_unlock(&peer->lock);
+	if (changed)
+		peer_publish(&record, &key, &cause);
+	return 0;
+}
+
+char LICENSE[] SEC("license") __weak = "Dual BSD/GPL";

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * tune.bpf.c - sock_ops: make watched connections tell more, and hear their round trips.
+ *
+ * Room: bpf. Keepalive on every watched connection, opened or accepted; the low minimum RTO on
+ * heartbeat connections of both ends (the delayed-ACK limit follows its own rto_min); a short first
+ * SYN timeout for probes and heartbeats, so that it is the kernel's own timer that repeats an
+ * unanswered probe and nobody has to be believed about when it was sent; and the round-trip
+ * callback, which is how "heard" reaches peer.bpf.h while data flows.
+ */
+#include "peer.bpf.h"
+
+/* The kernel refuses a minimum RTO below two ticks (TCP_TIMEOUT_MIN). */
+#define RTO_MIN_TICKS 2
+#define SYN_MIN_TICKS 1
+
+static __always_inline bool set_option(struct bpf_sock_ops *ctx, int level, int name, int value)
+{
+	if (!bpf_setsockopt(ctx, level, name, &value, sizeof(value)))
+		return true;
+	stat_add(KNELL_STAT_TUNE_FAILED);
+	return false;
+}
+
+static __always_inline bool key_from_ops(struct knell_peer_key *key, struct bpf_sock_ops *ctx,
+					 const struct knell_config *cfg)
+{
+	const volatile __u32 *remote;
+	__u32 word[4];
+
+	key->netns = bpf_get_netns_cookie(ctx);
+	if (cfg->netns && key->netns != cfg->netns)
+		return false;
+	if (ctx->family == AF_INET) {
+		peer_key_from_v4(key, ctx->remote_ip4);
+		return true;
+	}
+	if (ctx->family != AF_INET6)
+		return false;
+	/* The context is read in words of four bytes only; the compiler must not merge two. */
+	remote = ctx->remote_ip6;
+	word[0] = remote[0];
+	word[1] = remote[1];
+	word[2] = remote[2];
+	word[3] = remote[3];
+	__builtin_memcpy(key->addr, word, sizeof(word));
+	return true;
+}
+
+static __always_inline void make_quick(struct bpf_sock_ops *ctx, struct knell_sock *socket,
+				       const struct knell_config *cfg)
+{
+	__u32 floor_us = RTO_MIN_TICKS * cfg->tick_ns / 1000;
+	int rto_min_us = cfg->rto_min_us > floor_us ? cfg->rto_min_us : floor_us;
+
+	socket->flags |= KNELL_SOCK_QUICK;
+	set_option(ctx, SOL_TCP, TCP_BPF_RTO_MIN, rto_min_us);
+}
+
+static __always_inline void established(struct bpf_sock_ops *ctx, const struct knell_config *cfg)
+{
+	struct knell_peer_key key;
+	struct knell_sock *socket;
+	struct bpf_sock *sk = ctx->sk;
+
+	if (!sk || !key_from_ops(&key, ctx, cfg) || !peer_watched(&key))
+		return;
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
+	if (cfg->keepalive_idle_s) {
+		set_option(ctx, SOL_SOCKET, SO_KEEPALIVE, 1);
+		set_option(ctx, SOL_TCP, TCP_KEEPIDLE, cfg->keepalive_idle_s);
+		set_option(ctx, SOL_TCP, TCP_KEEPINTVL, cfg->keepalive_interval_s);
+		set_option(ctx, SOL_TCP, TCP_KEEPCNT, cfg->keepalive_count);
+	}
+	socket = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (socket && socket->role == KNELL_ROLE_HEARTBEAT)
+		make_quick(ctx, socket, cfg);
+}
+
+/* Once per round trip of every watched connection: cheap first, the peer's entry last. */
+static __always_inline void round_trip(struct bpf_sock_ops *ctx, const struct knell_config *cfg)
+{
+	struct peer_cause cause = {.reason = VERDICT_REASON_ACK};
+	struct bpf_sock *sk = ctx->sk;
+	struct knell_node *self = node_get();
+	struct knell_sock *socket;
+	struct knell_peer_key key;
+	struct knell_peer *peer;
+	__u64 now_ns;
+
+	if (!sk || !self)
+		return;
+	socket = bpf_sk_storage_get(&socks, sk, 0, 0);
+	if (!socket)
+		return;
+	now_ns = bpf_ktime_get_ns();
+	if (!self->view.silent && now_ns < socket->heard_ns + VERDICT_HEARD_GRAIN_NS)
+		return;
+	if (!key_from_ops(&key, ctx, cfg))
+		return;
+	socket->heard_ns = now_ns;
+	socket->silence.sends = 0;
+	if (socket->role == KNELL_ROLE_HEARTBEAT && !(socket->flags & KNELL_SOCK_QUICK))
+		make_quick(ctx, socket, cfg);
+	peer = bpf_map_lookup_elem(&peers, &key);
+	if (!peer || peer->flags & KNELL_PEER_FORGOTTEN)
+		return;
+	peer->srtt_us = ctx->srtt_us >> 3;
+	peer_heard(peer, &key, cfg, now_ns, now_ns, &cause);
+}
+
+static __always_inline void first_syn_timeout(struct bpf_sock_ops *ctx,
+					      const struct knell_config *cfg)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct knell_sock *socket;
+	__u64 ticks;
+
+	/* The other instances' sockets have no storage here, so the role also tells whose it is. */
+	socket = sk ? bpf_sk_storage_get(&socks, sk, 0, 0) : NULL;
+	if (!socket || socket->role == KNELL_ROLE_NONE || !cfg->tick_ns)
+		return;
+	ticks = ((__u64)cfg->probe_us * 1000 + cfg->tick_ns - 1) / cfg->tick_ns;
+	ctx->reply = ticks > SYN_MIN_TICKS ? ticks : SYN_MIN_TICKS;
+}
+
+SEC("sockops")
+int knell_tune(struct bpf_sock_ops *ctx)
+{
+	struct knell_config *cfg = config_get();
+
+	if (!cfg)
+		return 1;
+	switch (ctx->op) {
+	case BPF_SOCK_OPS_TIMEOUT_INIT:
+		first_syn_timeout(ctx, cfg);
+		break;
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		established(ctx, cfg);
+		break;
+	case BPF_SOCK_OPS_RTT_CB:
+		round_trip(ctx, cfg);
+		break;
+	}
+	return 1;
+}
+
+char LICENSE[] SEC("license") __weak = "Dual BSD/GPL";
