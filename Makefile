@@ -12,6 +12,9 @@ CLANG    := clang
 BPFTOOL  := $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
 SAN      ?=
 
+# Say what is made, not how; `make V=1` says both.
+Q        := $(if $(V),,@)
+
 # Every recipe that compiles asks for these; tools/setup installs what is missing, once per list.
 SETUP    := $(BUILD)/.setup
 
@@ -69,49 +72,60 @@ $(SETUP): tools/setup
 
 $(BUILD)/%.bpf.o: %.bpf.c $(SETUP)
 	@mkdir -p $(@D)
-	$(CLANG) $(BPF_CFLAGS) $(DEPFLAGS) -c $< -o $@
+	@echo '  BPF   $@'
+	$(Q)$(CLANG) $(BPF_CFLAGS) $(DEPFLAGS) -c $< -o $@
 
 $(BUILD)/bpf/knell.o: $(BPF_OBJ)
-	$(BPFTOOL) gen object $@ $^ >/dev/null
+	@echo '  LINK  $@'
+	$(Q)$(BPFTOOL) gen object $@ $^ >/dev/null
 
 $(BUILD)/gen/knell.skel.h: $(BUILD)/bpf/knell.o
 	@mkdir -p $(@D)
-	$(BPFTOOL) gen skeleton $< name knell_bpf > $@
+	@echo '  GEN   $@'
+	$(Q)$(BPFTOOL) gen skeleton $< name knell_bpf > $@
 
 $(BUILD)/gen/wire.skel.h: $(BUILD)/tools/lab/wire.bpf.o
 	@mkdir -p $(@D)
-	$(BPFTOOL) gen skeleton $< name wire_bpf > $@
+	@echo '  GEN   $@'
+	$(Q)$(BPFTOOL) gen skeleton $< name wire_bpf > $@
 
 $(BUILD)/agent/detect/load.o $(BUILD)/agent/detect/feature.o: $(BUILD)/gen/knell.skel.h
 $(WIRE_OBJ): $(BUILD)/gen/wire.skel.h
 
 $(BUILD)/%.o: %.c $(SETUP)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c $< -o $@
+	@echo '  CC    $@'
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c $< -o $@
 
 $(AGENT_LIB): $(AGENT_OBJ)
-	@rm -f $@
-	$(AR) rcs $@ $^
+	@echo '  AR    $@'
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
 $(BUILD)/knelld: $(BUILD)/agent/main.o $(AGENT_LIB)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	@echo '  LD    $@'
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(BUILD)/knell: $(KNELL_OBJ) $(AGENT_LIB)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	@echo '  LD    $@'
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(BUILD)/knell-wire: $(WIRE_OBJ)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	@echo '  LD    $@'
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(BUILD)/sim: $(SIM_OBJ)
-	$(CC) $(LDFLAGS) $^ -lm -o $@
+	@echo '  LD    $@'
+	$(Q)$(CC) $(LDFLAGS) $^ -lm -o $@
 
 # The command line's own modules are tested too, without its main.
 $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(filter-out %/main.o,$(KNELL_OBJ)) $(AGENT_LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcheck -lsubunit -lpthread -lrt -o $@
+	@echo '  LD    $@'
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcheck -lsubunit -lpthread -lrt -o $@
 
 $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(AGENT_LIB)
-	$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
+	@echo '  LD    $@'
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 tests: $(BINARIES) $(TEST_BINARIES)
 

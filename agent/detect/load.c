@@ -199,7 +199,7 @@ static int remove_pins(const char *dir)
 	return !err && rmdir(dir) ? -errno : err;
 }
 
-static int netns_cookie(__u64 *cookie)
+int load_netns(__u64 *cookie)
 {
 	socklen_t size = sizeof(*cookie);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err = 0;
@@ -212,8 +212,7 @@ static int netns_cookie(__u64 *cookie)
 	return err;
 }
 
-/* 1: the tracepoint brings err; 0: it does not; negative: no BTF to tell. */
-static int retransmit_has_err(void)
+int load_retransmit_has_err(void)
 {
 	struct btf *btf = btf__load_vmlinux_btf();
 	const struct btf_type *type;
@@ -247,7 +246,7 @@ static int set_config(struct knell_bpf *skel, const struct load_options *options
 	config.tick_ns = tick.tv_nsec;
 	node.loaded_ns = now.tv_sec * 1000000000ULL + now.tv_nsec;
 	if (!options->all_netns) {
-		err = netns_cookie(&config.netns);
+		err = load_netns(&config.netns);
 		if (err)
 			return err;
 	}
@@ -283,7 +282,7 @@ static int explain_load(const struct knell_bpf *skel, int err, char *why, size_t
 static int open_skeleton(struct knell_bpf **skel, const struct load_options *options, char *why,
 			 size_t size)
 {
-	int has_err = retransmit_has_err();
+	int has_err = load_retransmit_has_err();
 	struct knell_bpf *opened;
 
 	if (has_err < 0)

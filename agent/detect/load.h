@@ -35,6 +35,16 @@ int load_profile_parse(const char *name, enum knell_profile *profile);
  */
 int load_instance(const struct load_options *options, char *why, size_t why_size);
 
+/** load_netns - cookie of the caller's network namespace. 0 or a negative errno. */
+int load_netns(__u64 *cookie);
+
+/**
+ * load_retransmit_has_err - does tcp_retransmit_skb bring its err argument (Linux 6.17 on)?
+ *
+ * 1, 0, or a negative errno when the kernel has no type information to tell.
+ */
+int load_retransmit_has_err(void);
+
 /** load_remove - detach and unpin; -ENOENT when nothing is loaded there; @why as above. */
 int load_remove(const char *pin_dir, char *why, size_t why_size);
 

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * control.c - the agent's control socket. See control.h for the protocol.
+ *
+ * Room: agent.
+ *
+ * Happy path: accept -> a line -> one answer line; or "event" and then lines as they happen.
+ * Failure modes: garbage, or a line longer than LINE_BYTES_MAX: an error answer, then hang up. A
+ * follower that does not read: its queue fills to FOLLOWER_QUEUE_BYTES and it is hung up on, since
+ * nobody's slowness may cost the agent memory.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+#include <jansson.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include "control.h"
+#include "detect/words.h"
+#include "io/loop_poll.h"
+#include "io/tcp.h"
+
+#define LINE_BYTES_MAX	     4096
+#define FOLLOWER_QUEUE_BYTES (1 << 20)
+#define BACKLOG		     16
+#define NS_PER_US	     1000ULL
+#define NS_PER_MS	     1000000ULL
+#define NS_PER_S	     1000000000ULL
+
+struct client {
+	LIST_ENTRY(client) entry;
+	struct control *control;
+	struct tcp *tcp;
+	bool follows;
+	size_t used;
+	char line[LINE_BYTES_MAX];
+};
+
+struct control {
+	struct loop *loop;
+	struct loop_poll *poll;
+	int fd;
+	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	const char *node;
+	struct roster *roster;
+	struct conn_cache *conns;
+	LIST_HEAD(, client) clients;
+};
+
+static void hang_up(struct client *client, bool orderly)
+{
+	LIST_REMOVE(client, entry);
+	if (orderly)
+		tcp_close(client->tcp);
+	else
+		tcp_abort(client->tcp);
+	free(client);
+}
+
+static int send_line(struct client *client, json_t *object)
+{
+	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
+	int err = -ENOMEM;
+	size_t length;
+
+	json_decref(object);
+	if (!text)
+		return err;
+	length = strlen(text);
+	/* jansson ends the text with a NUL, whose place the newline takes. */
+	text[length] = '\n';
+	err = tcp_send(client->tcp, text, length + 1);
+	free(text);
+	return err;
+}
+
+static json_t *answer(json_t *data)
+{
+	return data ? json_pack("{s:b,s:o}", "ok", 1, "data", data) : NULL;
+}
+
+static json_t *refusal(const char *text)
+{
+	return json_pack("{s:b,s:s}", "ok", 0, "error", text);
+}
+
+static json_t *list_peers(const struct control *control)
+{
+	json_t *list = json_array();
+	char addr[WORDS_ADDRESS_BYTES];
+	size_t i;
+
+	for (i = 0; i < control->roster->count; i++) {
+		const struct roster_peer *peer = &control->roster->peers[i];
+		const struct sockaddr_in *any = (const struct sockaddr_in *)&peer->addr;
+
+		/* sin_port and sin6_port share their place. */
+		json_array_append_new(list,
+				      json_pack("{s:s,s:s,s:i}", "name", peer->name, "addr",
+						words_address(addr, sizeof(addr), peer->key.addr),
+						"port", (int)ntohs(any->sin_port)));
+	}
+	return list;
+}
+
+static void add_tcp_info(json_t *entry, int fd)
+{
+	struct sockaddr_in6 local = {};
+	socklen_t size = sizeof(local);
+	struct tcp_info info = {};
+
+	if (!getsockname(fd, (struct sockaddr *)&local, &size))
+		json_object_set_new(entry, "local_port", json_integer(ntohs(local.sin6_port)));
+	size = sizeof(info);
+	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
+		return;
+	json_object_set_new(entry, "rtt_us", json_integer(info.tcpi_rtt));
+	json_object_set_new(entry, "retransmits", json_integer(info.tcpi_total_retrans));
+	json_object_set_new(entry, "last_heard_ms",
+			    json_integer(info.tcpi_last_ack_recv < info.tcpi_last_data_recv
+						 ? info.tcpi_last_ack_recv
+						 : info.tcpi_last_data_recv));
+	json_object_set_new(entry, "bytes_in", json_integer(info.tcpi_bytes_received));
+	json_object_set_new(entry, "bytes_out", json_integer(info.tcpi_bytes_sent));
+}
+
+struct listing {
+	const struct control *control;
+	json_t *list;
+};
+
+static void list_conn(void *ctx, const struct conn_info *info)
+{
+	static const char *const roles[] = {"heartbeat", "pool", "accepted"};
+	static const char *const states[] = {"connecting", "ready", "leased"};
+	const struct listing *listing = ctx;
+	uint64_t now_ns = loop_now_ns(listing->control->loop);
+	char endpoint[ROSTER_ENDPOINT_BYTES] = "";
+	json_t *entry;
+
+	if (info->peer)
+		roster_endpoint(endpoint, &info->peer->addr);
+	entry = json_pack("{s:I,s:s,s:s,s:s,s:s,s:I,s:i}", "id", (json_int_t)info->id, "peer",
+			  info->peer ? info->peer->name : "?", "addr", endpoint, "role",
+			  roles[info->role], "state", states[info->state], "age_ms",
+			  (json_int_t)((now_ns - info->made_ns) / NS_PER_MS), "calls",
+			  (int)info->leases);
+	if (entry && info->fd >= 0)
+		add_tcp_info(entry, info->fd);
+	json_array_append_new(listing->list, entry);
+}
+
+static json_t *run_peers(struct client *client, const json_t *request)
+{
+	(void)request;
+	return answer(list_peers(client->control));
+}
+
+static json_t *run_conn_show(struct client *client, const json_t *request)
+{
+	struct listing listing = {client->control, json_array()};
+
+	(void)request;
+	conn_each(client->control->conns, list_conn, &listing);
+	return answer(listing.list);
+}
+
+static json_t *run_conn_evict(struct client *client, const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "peer"));
+	json_int_t id = json_integer_value(json_object_get(request, "id"));
+	struct control *control = client->control;
+	const struct roster_peer *peer;
+	char text[160];
+
+	if (name) {
+		peer = roster_by_name(control->roster, name);
+		if (peer)
+			return answer(json_pack("{s:i}", "evicted",
+						(int)conn_evict_peer(control->conns, peer)));
+		snprintf(text, sizeof(text), "no peer \"%.64s\" in the configuration", name);
+		return refusal(text);
+	}
+	if (!conn_evict_id(control->conns, id))
+		return answer(json_pack("{s:i}", "evicted", 1));
+	snprintf(text, sizeof(text), "no connection %lld: `knell conn show` lists them",
+		 (long long)id);
+	return refusal(text);
+}
+
+static json_t *run_conn_clear(struct client *client, const json_t *request)
+{
+	(void)request;
+	return answer(json_pack("{s:i}", "evicted", (int)conn_clear(client->control->conns)));
+}
+
+static json_t *run_event(struct client *client, const json_t *request)
+{
+	(void)request;
+	client->follows = true;
+	return json_pack("{s:b}", "ok", 1);
+}
+
+static const struct verb {
+	const char *name;
+	json_t *(*run)(struct client *client, const json_t *request);
+} verbs[] = {
+	{"peers", run_peers},		{"conn.show", run_conn_show},
+	{"conn.evict", run_conn_evict}, {"conn.clear", run_conn_clear},
+	{"event", run_event},
+};
+
+static json_t *run_line(struct client *client, const char *line, size_t length)
+{
+	json_error_t error;
+	json_t *request = json_loadb(line, length, JSON_REJECT_DUPLICATES, &error), *reply;
+	const char *name = json_string_value(json_object_get(request, "cmd"));
+	char text[160];
+	size_t i;
+
+	if (!name) {
+		json_decref(request);
+		return refusal("a request is one JSON object with \"cmd\" per line");
+	}
+	for (i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(verbs[i].name, name))
+			continue;
+		reply = verbs[i].run(client, request);
+		json_decref(request);
+		return reply;
+	}
+	snprintf(text, sizeof(text), "unknown request \"%.64s\"", name);
+	json_decref(request);
+	return refusal(text);
+}
+
+static void on_data(void *ctx, const uint8_t *data, size_t len)
+{
+	struct client *client = ctx;
+	const uint8_t *end;
+	size_t part;
+
+	if (!len) {
+		hang_up(client, true);
+		return;
+	}
+	while (len) {
+		end = memchr(data, '\n', len);
+		part = end ? (size_t)(end - data) + 1 : len;
+		if (client->used + part > sizeof(client->line)) {
+			send_line(client, refusal("the request is too long"));
+			hang_up(client, true);
+			return;
+		}
+		memcpy(client->line + client->used, data, part);
+		client->used += part;
+		data += part;
+		len -= part;
+		if (!end)
+			return;
+		part = client->used;
+		client->used = 0;
+		if (send_line(client, run_line(client, client->line, part))) {
+			hang_up(client, false);
+			return;
+		}
+	}
+}
+
+static void on_close(void *ctx, int err)
+{
+	(void)err;
+	hang_up(ctx, false);
+}
+
+static const struct tcp_callbacks callbacks = {
+	.on_data = on_data,
+	.on_close = on_close,
+};
+
+static void on_connection(struct control *control, int fd)
+{
+	struct tcp_opts opts = {.send_limit_bytes = FOLLOWER_QUEUE_BYTES};
+	struct client *client = calloc(1, sizeof(*client));
+
+	if (!client || tcp_adopt(control->loop, fd, &opts, &callbacks, client, &client->tcp)) {
+		free(client);
+		close(fd);
+		return;
+	}
+	client->control = control;
+	LIST_INSERT_HEAD(&control->clients, client, entry);
+}
+
+static void on_acceptable(void *ctx, uint32_t revents)
+{
+	struct control *control = ctx;
+	int fd;
+
+	(void)revents;
+	while ((fd = accept4(control->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0)
+		on_connection(control, fd);
+}
+
+static void make_parent(const char *path)
+{
+	char parent[sizeof(((struct sockaddr_un *)0)->sun_path)], *slash;
+
+	snprintf(parent, sizeof(parent), "%s", path);
+	slash = strrchr(parent, '/');
+	if (slash && slash != parent) {
+		*slash = '\0';
+		mkdir(parent, 0755);
+	}
+}
+
+/* A socket file that nobody answers on is what a killed agent left behind. */
+static int bind_socket(int fd, const struct sockaddr_un *addr)
+{
+	int probe, answered;
+
+	if (!bind(fd, (const struct sockaddr *)addr, sizeof(*addr)))
+		return 0;
+	if (errno != EADDRINUSE)
+		return -errno;
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (probe < 0)
+		return -errno;
+	answered = !connect(probe, (const struct sockaddr *)addr, sizeof(*addr));
+	close(probe);
+	if (answered)
+		return -EADDRINUSE;
+	if (unlink(addr->sun_path) || bind(fd, (const struct sockaddr *)addr, sizeof(*addr)))
+		return -errno;
+	return 0;
+}
+
+int control_open(struct control **control, struct loop *loop, const char *path, const char *node,
+		 struct roster *roster, struct conn_cache *conns, char *why, size_t why_size)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct control *fresh = calloc(1, sizeof(*fresh));
+	int err;
+
+	if (!fresh)
+		return -ENOMEM;
+	LIST_INIT(&fresh->clients);
+	fresh->loop = loop;
+	fresh->node = node;
+	fresh->roster = roster;
+	fresh->conns = conns;
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
+	make_parent(path);
+	fresh->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fresh->fd < 0) {
+		err = -errno;
+		goto out;
+	}
+	err = bind_socket(fresh->fd, &addr);
+	if (err)
+		goto out;
+	memcpy(fresh->path, addr.sun_path, sizeof(fresh->path));
+	if (chmod(path, 0600) || listen(fresh->fd, BACKLOG)) {
+		err = -errno;
+		goto out;
+	}
+	err = loop_poll(loop, fresh->fd, POLLIN, on_acceptable, fresh, &fresh->poll);
+out:
+	if (err) {
+		snprintf(why, why_size, "control socket %s: %s", path,
+			 err == -EADDRINUSE ? "another knelld answers there; set `socket` in [node]"
+					    : strerror(-err));
+		control_close(fresh);
+		return err;
+	}
+	*control = fresh;
+	return 0;
+}
+
+void control_close(struct control *control)
+{
+	if (!control)
+		return;
+	while (!LIST_EMPTY(&control->clients))
+		hang_up(LIST_FIRST(&control->clients), false);
+	loop_poll_stop(control->poll);
+	if (control->fd >= 0)
+		close(control->fd);
+	if (control->path[0])
+		unlink(control->path);
+	free(control);
+}
+
+/* The moment of the verdict on the wall clock, from its monotonic stamp. */
+static uint64_t wall_ns(uint64_t monotonic_ns)
+{
+	struct timespec wall, now;
+
+	clock_gettime(CLOCK_REALTIME, &wall);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return wall.tv_sec * NS_PER_S + wall.tv_nsec -
+	       (now.tv_sec * NS_PER_S + now.tv_nsec - monotonic_ns);
+}
+
+static json_t *event_object(const struct control *control, const struct react_outcome *outcome)
+{
+	const struct knell_record *record = outcome->record;
+	char wall[WORDS_WALL_BYTES], addr[WORDS_ADDRESS_BYTES];
+	json_t *event = json_pack(
+		"{s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:I}",
+		"event", record->kind == KNELL_RECORD_STALLED ? "stalled" : "verdict", "ts_ns",
+		(json_int_t)record->ts_ns, "wall",
+		words_wall(wall, sizeof(wall), wall_ns(record->ts_ns)), "node", control->node,
+		"peer", outcome->peer ? outcome->peer->name : "", "addr",
+		words_address(addr, sizeof(addr), record->key.addr), "netns",
+		(json_int_t)record->key.netns, "seq", (json_int_t)record->seq, "epoch",
+		(json_int_t)record->epoch, "from", words_state(record->from), "to",
+		words_state(record->to), "reason", words_reason(record->reason), "phi_md",
+		(json_int_t)record->phi_md, "unanswered", (json_int_t)record->sends, "tuples",
+		(json_int_t)record->tuples, "loss_ppm", (json_int_t)record->loss_ppm, "flaps",
+		(json_int_t)record->flaps, "conns_evicted", (json_int_t)outcome->evicted,
+		"repaired", outcome->repaired, "reaction_us",
+		(json_int_t)(outcome->reaction_ns / NS_PER_US));
+
+	if (!event)
+		return NULL;
+	if (record->heard_ns)
+		json_object_set_new(event, "heard_age_us",
+				    json_integer((json_int_t)(record->ts_ns - record->heard_ns) /
+						 (json_int_t)NS_PER_US));
+	if (record->began_ns)
+		json_object_set_new(event, "silence_us",
+				    json_integer((json_int_t)(record->ts_ns - record->began_ns) /
+						 (json_int_t)NS_PER_US));
+	if (record->local_port)
+		json_object_set_new(event, "local_port", json_integer(record->local_port));
+	if (record->remote_port)
+		json_object_set_new(event, "remote_port", json_integer(record->remote_port));
+	return event;
+}
+
+void control_event(struct control *control, const struct react_outcome *outcome)
+{
+	struct client *client, *next;
+
+	for (client = LIST_FIRST(&control->clients); client; client = next) {
+		next = LIST_NEXT(client, entry);
+		if (client->follows && send_line(client, event_object(control, outcome)))
+			hang_up(client, false);
+	}
+}

@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * react.c - from a verdict to its consequences.
+ *
+ * Room: detect. Read the table at the bottom from top to bottom: that is the order in which things
+ * happen. First comes what must not wait (connections that would hang whoever uses them), then what
+ * helps to know more, and last the telling.
+ */
+#include <netinet/in.h>
+#include <time.h>
+#include "detect/react.h"
+#include "detect/words.h"
+
+/* Where a watched host that is no cluster member is knocked at, if its record names no port. */
+#define PROBE_PORT_DEFAULT 7400
+#define NS_PER_S	   1000000000ULL
+
+#define IN(state) (1U << (state))
+
+struct matter {
+	struct react *react;
+	const struct knell_record *record;
+	struct roster_peer *peer;
+	struct react_outcome *outcome;
+};
+
+static void keep_state(const struct matter *matter)
+{
+	matter->peer->state = matter->record->to;
+	matter->peer->since_ns = matter->record->ts_ns;
+	matter->peer->hold_until_ns = matter->record->hold_until_ns;
+}
+
+static void stop_dialling(const struct matter *matter)
+{
+	conn_allow(matter->react->conns, matter->peer, false);
+}
+
+static void evict_all(const struct matter *matter)
+{
+	matter->outcome->evicted += conn_evict_peer(matter->react->conns, matter->peer);
+}
+
+static void drop_idle(const struct matter *matter)
+{
+	matter->outcome->evicted += conn_drop_idle(matter->react->conns, matter->peer);
+}
+
+static void evict_stalled(const struct matter *matter)
+{
+	if (!conn_evict_cookie(matter->react->conns, matter->record->cookie))
+		matter->outcome->evicted++;
+}
+
+static void stamp_reaction(const struct matter *matter)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	matter->outcome->reaction_ns = now.tv_sec * NS_PER_S + now.tv_nsec - matter->record->ts_ns;
+}
+
+static void resume_dialling(const struct matter *matter)
+{
+	conn_allow(matter->react->conns, matter->peer, true);
+}
+
+static void ask_the_others(const struct matter *matter)
+{
+	heartbeat_all(matter->react->heartbeat);
+}
+
+static void address_of(struct sockaddr_storage *addr, const struct matter *matter)
+{
+	const struct knell_record *record = matter->record;
+	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr;
+
+	if (matter->peer) {
+		*addr = matter->peer->addr;
+		return;
+	}
+	*addr = (struct sockaddr_storage){.ss_family = AF_INET6};
+	v6->sin6_port = htons(record->remote_port ? record->remote_port : PROBE_PORT_DEFAULT);
+	__builtin_memcpy(&v6->sin6_addr, record->key.addr, sizeof(v6->sin6_addr));
+}
+
+static void probe_fast(const struct matter *matter)
+{
+	struct sockaddr_storage addr;
+
+	address_of(&addr, matter);
+	probe_start(matter->react->probes, &matter->record->key, &addr, PROBE_FAST);
+}
+
+static void probe_slow(const struct matter *matter)
+{
+	struct sockaddr_storage addr;
+
+	address_of(&addr, matter);
+	probe_start(matter->react->probes, &matter->record->key, &addr, PROBE_SLOW);
+}
+
+static void stop_probing(const struct matter *matter)
+{
+	probe_stop(matter->react->probes, &matter->record->key);
+}
+
+/* A single unanswered segment is nothing to tell a person about. */
+static bool is_blip(const struct knell_record *record)
+{
+	return record->to == VERDICT_SUSPECT ||
+	       (record->from == VERDICT_SUSPECT && record->to <= VERDICT_DEGRADED);
+}
+
+static void write_log(const struct matter *matter)
+{
+	const struct knell_record *record = matter->record;
+	const struct log *log = matter->react->log;
+	char text[WORDS_RECORD_BYTES];
+
+	words_record_text(text, sizeof(text), record, matter->peer ? matter->peer->name : NULL);
+	if (record->kind == KNELL_RECORD_VERDICT && is_blip(record))
+		log_debug(log, text, NULL);
+	else
+		log_info(log, text, "evicted=%u reaction_us=%llu repaired=%d",
+			 matter->outcome->evicted,
+			 (unsigned long long)matter->outcome->reaction_ns / 1000,
+			 matter->outcome->repaired);
+}
+
+static void tell_subscribers(const struct matter *matter)
+{
+	matter->react->subscriber(matter->react->subscriber_ctx, matter->outcome);
+}
+
+#define ANY	(~0U)
+#define SILENT	(IN(VERDICT_LOST) | IN(VERDICT_DEAD))
+#define TALKING (IN(VERDICT_NEW) | IN(VERDICT_ALIVE) | IN(VERDICT_DEGRADED))
+
+static const struct row {
+	uint32_t kind;	 /* enum knell_record_kind */
+	unsigned int to; /* states in which it applies */
+	bool member;	 /* for members of the cluster only */
+	void (*act)(const struct matter *matter);
+} rows[] = {
+	{KNELL_RECORD_VERDICT, ANY, true, keep_state},
+	/* 1: the connection cache */
+	{KNELL_RECORD_VERDICT, SILENT, true, stop_dialling},
+	{KNELL_RECORD_VERDICT, IN(VERDICT_DEAD), true, evict_all},
+	{KNELL_RECORD_VERDICT, IN(VERDICT_LOST), true, drop_idle},
+	{KNELL_RECORD_STALLED, ANY, true, evict_stalled},
+	{KNELL_RECORD_VERDICT, ANY, false, stamp_reaction},
+	{KNELL_RECORD_STALLED, ANY, false, stamp_reaction},
+	{KNELL_RECORD_VERDICT, TALKING, true, resume_dialling},
+	/* 2: know more */
+	{KNELL_RECORD_VERDICT, IN(VERDICT_SUSPECT), false, ask_the_others},
+	{KNELL_RECORD_VERDICT, IN(VERDICT_SUSPECT) | IN(VERDICT_LOST), false, probe_fast},
+	{KNELL_RECORD_VERDICT, IN(VERDICT_DEAD) | IN(VERDICT_ISOLATED), false, probe_slow},
+	{KNELL_RECORD_VERDICT, TALKING, false, stop_probing},
+	/* 3: subscribers */
+	{KNELL_RECORD_VERDICT, ANY, false, write_log},
+	{KNELL_RECORD_STALLED, ANY, false, write_log},
+	{KNELL_RECORD_VERDICT, ANY, false, tell_subscribers},
+	{KNELL_RECORD_STALLED, ANY, false, tell_subscribers},
+};
+
+void react_verdict(void *ctx, const struct knell_record *record, bool repaired)
+{
+	struct react *react = ctx;
+	struct roster_peer *peer = roster_by_key(react->roster, &record->key);
+	struct react_outcome outcome = {.record = record, .peer = peer, .repaired = repaired};
+	const struct matter matter = {react, record, peer, &outcome};
+	const struct row *row;
+
+	for (row = rows; row < rows + sizeof(rows) / sizeof(rows[0]); row++)
+		if (row->kind == record->kind && row->to & IN(record->to) && (!row->member || peer))
+			row->act(&matter);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ring.h - verdicts from the kernel, in order, none lost and none twice.
+ *
+ * Room: detect. Calls libbpf, pins and io/loop. Its one reader is react.c.
+ */
+#ifndef KNELL_DETECT_RING_H
+#define KNELL_DETECT_RING_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "detect/pins.h"
+#include "io/loop.h"
+
+struct ring;
+
+/*
+ * One call per record, in the order of the ring. @repaired: the record was lost and is made up from
+ * the map, which tells where the peer stands now but not the way it took.
+ */
+typedef void (*ring_reader)(void *ctx, const struct knell_record *record, bool repaired);
+
+/**
+ * ring_open - follow the ring of @pins from where the last reader stopped.
+ *
+ * First every record that is still in the ring, then what the map knows of peers whose state the
+ * reader has not been told, then live. Nothing is called before ring_start. 0 or negative errno
+ * (-EBUSY never: the kernel does not stop a second reader, so run one agent per instance).
+ */
+int ring_open(struct ring **ring, struct loop *loop, const struct pins *pins, ring_reader reader,
+	      void *ctx);
+int ring_start(struct ring *ring);
+void ring_close(struct ring *ring);
+
+/**
+ * ring_check - has a record been lost? Compares the kernel's count of failed reserves and repairs
+ * from the map. Cheap when nothing was lost; the ring also does so by itself after each record.
+ */
+void ring_check(struct ring *ring);
+
+/** ring_lost - records lost and repaired since ring_open. */
+uint64_t ring_lost(const struct ring *ring);
+
+#endif

@@ -1,0 +1,486 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Room: agent/io. One HTTP/2 connection, client or server, over tls.
+ * May call: tls, http2_request, http2_session, nghttp2. Called by: the peers' control connections.
+ *
+ * Happy path: TLS is up, both sides send SETTINGS and acknowledge the other's, then PINGs and
+ * requests flow. nghttp2 turns bytes into events and back; whatever it has to say is sent once per
+ * batch, in one piece, by the deferred flush.
+ *
+ * Failure modes:
+ * - Setting up takes too long, in whichever of its phases: the reason names the phase.
+ * - The peer violates the protocol, or floods: GOAWAY, then on_close with what it did.
+ * - The peer does not read: flushing stops at HTTP2_QUEUE_BYTES_MAX, frames pile up in nghttp2, and
+ * past HTTP2_QUEUE_FRAMES_MAX that counts as flooding. Our own pings are refused before they add to
+ * it.
+ * - The peer says GOAWAY: its reason is told when nothing is left to do.
+ * - Closed from within a callback of nghttp2, which must not be re-entered: only marked, the flush
+ * does the rest.
+ */
+#include "http2.h"
+
+#include <errno.h>
+#include <nghttp2/nghttp2.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http2_request.h"
+#include "http2_session.h"
+
+#define NS_PER_S  UINT64_C(1000000000)
+#define NS_PER_MS UINT64_C(1000000)
+
+struct http2 {
+	struct loop *loop;
+	struct tls *tls;	  /* NULL once given up */
+	nghttp2_session *session; /* NULL until TLS is up */
+	const struct http2_callbacks *callbacks;
+	void *ctx;
+	struct loop_task flush_task;
+	struct loop_task free_task;
+	struct timer setup_timer;
+	struct http2_request request; /* whose headers are coming in */
+	uint64_t setup_timeout_ns;
+	struct http2_session_rate rate;
+	char reason[TLS_REASON_BYTES];
+	bool cause_known; /* `reason` is why this ends, not just nghttp2's latest complaint */
+	bool server;
+	bool settings_seen, settings_acked, ready;
+	bool peer_goes_away;
+	uint32_t goaway_code;
+	bool over;     /* on_close has been told */
+	bool detached; /* the owner has let go */
+	bool closing;  /* in order: the flush sends the GOAWAY and lets go of tls */
+};
+
+/* Notes why this connection ends; the first reason is the cause. */
+static void __attribute__((format(printf, 2, 3))) note(struct http2 *h, const char *format, ...)
+{
+	va_list args;
+
+	if (h->cause_known)
+		return;
+	va_start(args, format);
+	vsnprintf(h->reason, sizeof(h->reason), format, args);
+	va_end(args);
+	h->cause_known = true;
+}
+
+static bool gone(const struct http2 *h)
+{
+	return h->over || h->detached;
+}
+
+static void tell_close(struct http2 *h, int err)
+{
+	h->over = true;
+	loop_disarm(h->loop, &h->setup_timer);
+	tls_close(h->tls);
+	h->tls = NULL;
+	h->callbacks->on_close(h->ctx, err, h->reason);
+}
+
+/* Ends the connection after an error of nghttp2, with a GOAWAY as last word. */
+static void end_violated(struct http2 *h, int error)
+{
+	uint32_t code = NGHTTP2_PROTOCOL_ERROR;
+
+	if (error == NGHTTP2_ERR_FLOODED || error == NGHTTP2_ERR_CALLBACK_FAILURE)
+		code = NGHTTP2_ENHANCE_YOUR_CALM;
+	else if (error == NGHTTP2_ERR_NOMEM)
+		code = NGHTTP2_INTERNAL_ERROR;
+	if (!h->reason[0])
+		note(h, "HTTP/2 violated: %s", nghttp2_strerror(error));
+	h->cause_known = true;
+	nghttp2_session_terminate_session(h->session, code);
+	http2_session_send(h->session, h->tls);
+	tell_close(h, error == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO);
+}
+
+static void end_finished(struct http2 *h)
+{
+	if (h->peer_goes_away && h->goaway_code == NGHTTP2_NO_ERROR) {
+		note(h, "peer closed the connection (GOAWAY)");
+		tell_close(h, 0);
+		return;
+	}
+	/* Without a GOAWAY from the peer it is nghttp2 that has found a fault and said so. */
+	note(h, "HTTP/2 violated");
+	tell_close(h, -EPROTO);
+}
+
+static void flush(struct loop_task *task)
+{
+	struct http2 *h = LOOP_OWNER(task, struct http2, flush_task);
+	int error;
+
+	if (!h->tls || !h->session)
+		return;
+	error = http2_session_send(h->session, h->tls);
+	if (h->closing) {
+		tls_close(h->tls);
+		h->tls = NULL;
+		loop_reap(h->loop, &h->free_task);
+		return;
+	}
+	if (error)
+		end_violated(h, error);
+	else if (!nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session))
+		end_finished(h);
+}
+
+static void become_ready(struct http2 *h)
+{
+	if (h->ready || !h->settings_seen || !h->settings_acked)
+		return;
+	h->ready = true;
+	loop_disarm(h->loop, &h->setup_timer);
+	if (h->callbacks->on_ready)
+		h->callbacks->on_ready(h->ctx, tls_peer_name(h->tls));
+}
+
+static void take_settings(struct http2 *h, const nghttp2_frame *frame)
+{
+	if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+		h->settings_acked = true;
+	else
+		h->settings_seen = true;
+	become_ready(h);
+}
+
+static void take_ping(struct http2 *h, const nghttp2_frame *frame)
+{
+	bool ack = frame->hd.flags & NGHTTP2_FLAG_ACK;
+
+	if (ack && h->callbacks->on_ping_ack)
+		h->callbacks->on_ping_ack(h->ctx, frame->ping.opaque_data);
+	else if (!ack && h->callbacks->on_ping)
+		h->callbacks->on_ping(h->ctx, frame->ping.opaque_data);
+}
+
+static void take_request(struct http2 *h, int32_t stream_id)
+{
+	if (h->callbacks->on_request)
+		h->callbacks->on_request(h->ctx, stream_id,
+					 h->request.method ? h->request.method : "",
+					 h->request.path ? h->request.path : "");
+	else
+		http2_answer(h, stream_id, HTTP2_GRPC_UNIMPLEMENTED, NULL);
+	http2_request_clear(&h->request);
+}
+
+static void note_goaway(struct http2 *h, const char *what, const nghttp2_goaway *goaway)
+{
+	note(h, "%s: %s%s%.*s", what, nghttp2_http2_strerror(goaway->error_code),
+	     goaway->opaque_data_len ? ": " : "", (int)goaway->opaque_data_len,
+	     (const char *)goaway->opaque_data);
+}
+
+static void take_goaway(struct http2 *h, const nghttp2_goaway *goaway)
+{
+	h->peer_goes_away = true;
+	h->goaway_code = goaway->error_code;
+	if (goaway->error_code != NGHTTP2_NO_ERROR)
+		note_goaway(h, "peer sent GOAWAY", goaway);
+}
+
+static bool floods(struct http2 *h, const nghttp2_frame *frame)
+{
+	if (!http2_session_floods(&h->rate, frame, loop_now_ns(h->loop)))
+		return false;
+	note(h, "HTTP/2 flood: more than %d control frames in a second",
+	     HTTP2_CONTROL_FRAMES_PER_S_MAX);
+	return true;
+}
+
+static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
+{
+	struct http2 *h = ctx;
+
+	(void)session;
+	if (gone(h) || floods(h, frame))
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	switch (frame->hd.type) {
+	case NGHTTP2_SETTINGS:
+		take_settings(h, frame);
+		break;
+	case NGHTTP2_PING:
+		take_ping(h, frame);
+		break;
+	case NGHTTP2_HEADERS:
+		if (h->server && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
+			take_request(h, frame->hd.stream_id);
+		break;
+	case NGHTTP2_GOAWAY:
+		take_goaway(h, &frame->goaway);
+		break;
+	}
+	return gone(h) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+static int on_headers_begin(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
+{
+	struct http2 *h = ctx;
+
+	(void)session;
+	(void)frame;
+	http2_request_clear(&h->request);
+	return 0;
+}
+
+static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
+		     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+		     void *ctx)
+{
+	struct http2 *h = ctx;
+
+	(void)session;
+	(void)frame;
+	(void)flags;
+	/* What is too large costs the peer its stream only. */
+	if (http2_request_header(&h->request, name, name_len, value, value_len) < 0)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	return 0;
+}
+
+static int on_error(nghttp2_session *session, int error, const char *message, size_t len, void *ctx)
+{
+	struct http2 *h = ctx;
+
+	(void)session;
+	(void)error;
+	if (!h->cause_known)
+		snprintf(h->reason, sizeof(h->reason), "HTTP/2 violated: %.*s", (int)len, message);
+	return 0;
+}
+
+static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
+{
+	struct http2 *h = ctx;
+
+	(void)session;
+	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
+		note_goaway(h, "HTTP/2 violated", &frame->goaway);
+	return 0;
+}
+
+static const struct http2_session_handlers handlers = {
+	.on_frame = on_frame,
+	.on_frame_sent = on_frame_sent,
+	.on_headers_begin = on_headers_begin,
+	.on_header = on_header,
+	.on_error = on_error,
+};
+
+static void on_tls_ready(void *ctx)
+{
+	struct http2 *h = ctx;
+
+	if (gone(h))
+		return;
+	if (http2_session_open(h->server, &handlers, h, &h->session) < 0) {
+		note(h, "out of memory");
+		tell_close(h, -ENOMEM);
+		return;
+	}
+	loop_defer(h->loop, &h->flush_task);
+}
+
+static void on_tls_data(void *ctx, const uint8_t *data, size_t len)
+{
+	struct http2 *h = ctx;
+	ssize_t taken;
+
+	if (gone(h))
+		return;
+	if (!h->cause_known)
+		h->reason[0] = 0; /* a complaint that ended nothing */
+	taken = nghttp2_session_mem_recv(h->session, data, len);
+	if (gone(h))
+		return;
+	if (nghttp2_session_get_outbound_queue_size(h->session) > HTTP2_QUEUE_FRAMES_MAX) {
+		note(h, "HTTP/2 flood: the peer sends but does not read");
+		taken = NGHTTP2_ERR_FLOODED;
+	}
+	if (taken < 0)
+		end_violated(h, (int)taken);
+	else
+		loop_defer(h->loop, &h->flush_task);
+}
+
+static void on_tls_writable(void *ctx)
+{
+	struct http2 *h = ctx;
+
+	loop_defer(h->loop, &h->flush_task);
+}
+
+static void on_tls_close(void *ctx, int err, const char *reason)
+{
+	struct http2 *h = ctx;
+
+	if (gone(h))
+		return;
+	note(h, "%s", reason);
+	tell_close(h, err);
+}
+
+static const struct tls_callbacks tls_events = {
+	.on_ready = on_tls_ready,
+	.on_data = on_tls_data,
+	.on_writable = on_tls_writable,
+	.on_close = on_tls_close,
+};
+
+static void on_setup_timeout(struct timer *timer)
+{
+	struct http2 *h = LOOP_OWNER(timer, struct http2, setup_timer);
+	const char *missing = "no TCP connection";
+
+	if (h->session)
+		missing = "no HTTP/2 SETTINGS";
+	else if (tls_connected(h->tls))
+		missing = "no TLS handshake";
+	note(h, "timed out: %s after %llu ms", missing,
+	     (unsigned long long)(h->setup_timeout_ns / NS_PER_MS));
+	tls_abort(h->tls);
+	h->tls = NULL;
+	tell_close(h, -ETIMEDOUT);
+}
+
+static void free_http2(struct loop_task *task)
+{
+	struct http2 *h = LOOP_OWNER(task, struct http2, free_task);
+
+	if (h->flush_task.queued) {
+		loop_reap(h->loop, &h->free_task);
+		return;
+	}
+	nghttp2_session_del(h->session);
+	http2_request_clear(&h->request);
+	free(h);
+}
+
+static struct http2 *make(struct loop *loop, bool server, uint64_t setup_timeout_ns,
+			  const struct http2_callbacks *callbacks, void *ctx)
+{
+	struct http2 *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	h->loop = loop;
+	h->server = server;
+	h->callbacks = callbacks;
+	h->ctx = ctx;
+	h->flush_task.run = flush;
+	h->free_task.run = free_http2;
+	h->setup_timer.fire = on_setup_timeout;
+	h->setup_timeout_ns = setup_timeout_ns ? setup_timeout_ns : HTTP2_SETUP_TIMEOUT_NS;
+	return h;
+}
+
+int http2_client(struct loop *loop, const struct sockaddr *addr, struct tls_context *context,
+		 const char *expected_name, const struct tcp_opts *opts,
+		 const struct http2_callbacks *callbacks, void *ctx, struct http2 **http2)
+{
+	struct tcp_opts below = opts ? *opts : (struct tcp_opts){0};
+	struct http2 *h = make(loop, false, below.connect_timeout_ns, callbacks, ctx);
+	int err;
+
+	if (!h)
+		return -ENOMEM;
+	below.connect_timeout_ns = 0; /* our timer covers it */
+	below.low_water_bytes = HTTP2_QUEUE_BYTES_MAX / 2;
+	err = tls_connect(loop, addr, &below, context, expected_name, &tls_events, h, &h->tls);
+	if (err) {
+		free(h);
+		return err;
+	}
+	loop_arm(loop, &h->setup_timer, loop_now_ns(loop) + h->setup_timeout_ns);
+	*http2 = h;
+	return 0;
+}
+
+int http2_server(struct loop *loop, int fd, struct tls_context *context,
+		 const struct http2_callbacks *callbacks, void *ctx, struct http2 **http2)
+{
+	const struct tcp_opts below = {.low_water_bytes = HTTP2_QUEUE_BYTES_MAX / 2};
+	struct http2 *h = make(loop, true, 0, callbacks, ctx);
+	int err;
+
+	if (!h)
+		return -ENOMEM;
+	err = tls_accept(loop, fd, &below, context, &tls_events, h, &h->tls);
+	if (err) {
+		free(h);
+		return err;
+	}
+	loop_arm(loop, &h->setup_timer, loop_now_ns(loop) + h->setup_timeout_ns);
+	*http2 = h;
+	return 0;
+}
+
+int http2_ping(struct http2 *http2, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
+{
+	if (!http2->ready || gone(http2))
+		return -ENOTCONN;
+	if (tls_queued(http2->tls) >= HTTP2_QUEUE_BYTES_MAX ||
+	    nghttp2_session_get_outbound_queue_size(http2->session) >= HTTP2_QUEUE_FRAMES_MAX / 2)
+		return -ENOBUFS;
+	if (nghttp2_submit_ping(http2->session, NGHTTP2_FLAG_NONE, opaque))
+		return -ENOMEM;
+	loop_defer(http2->loop, &http2->flush_task);
+	return 0;
+}
+
+int http2_answer(struct http2 *http2, int32_t stream_id, unsigned grpc_status, const char *message)
+{
+	int err;
+
+	if (!http2->session || gone(http2))
+		return -ENOTCONN;
+	err = http2_session_answer(http2->session, stream_id, grpc_status, message);
+	if (!err)
+		loop_defer(http2->loop, &http2->flush_task);
+	return err;
+}
+
+int http2_fd(const struct http2 *http2)
+{
+	return http2->tls ? tls_fd(http2->tls) : -1;
+}
+
+static void detach(struct http2 *http2)
+{
+	http2->detached = true;
+	loop_disarm(http2->loop, &http2->setup_timer);
+}
+
+void http2_goaway_close(struct http2 *http2)
+{
+	if (!http2 || http2->detached)
+		return;
+	detach(http2);
+	if (http2->tls && http2->session) {
+		nghttp2_session_terminate_session(http2->session, NGHTTP2_NO_ERROR);
+		http2->closing = true;
+		loop_defer(http2->loop, &http2->flush_task);
+		return;
+	}
+	tls_close(http2->tls);
+	http2->tls = NULL;
+	loop_reap(http2->loop, &http2->free_task);
+}
+
+void http2_abort(struct http2 *http2)
+{
+	if (!http2 || http2->detached)
+		return;
+	detach(http2);
+	tls_abort(http2->tls);
+	http2->tls = NULL;
+	loop_reap(http2->loop, &http2->free_task);
+}

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Room: agent/io. One HTTP/2 connection, client or server, over tls.
+ * May call: tls, nghttp2. Called by: the peers' control connections.
+ */
+#ifndef KNELL_IO_HTTP2_H
+#define KNELL_IO_HTTP2_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+#include "loop.h"
+#include "tls.h"
+
+struct http2;
+
+enum {
+	HTTP2_OPAQUE_BYTES = 8,
+	HTTP2_GRPC_UNIMPLEMENTED = 12,
+	HTTP2_STREAMS_MAX = 100,	   /* concurrent, opened by the peer */
+	HTTP2_HEADER_BYTES_MAX = 16 << 10, /* of one request, counted as RFC 9113 does */
+	HTTP2_PATH_BYTES_MAX = 1024,
+	HTTP2_QUEUE_BYTES_MAX = 256 << 10, /* ciphertext waiting for the peer to read */
+	HTTP2_QUEUE_FRAMES_MAX = 512,	   /* frames waiting behind that */
+	/* PING, SETTINGS, PRIORITY and RST_STREAM from one peer; the busiest profile needs 50. */
+	HTTP2_CONTROL_FRAMES_PER_S_MAX = 1000,
+};
+
+/* From the start to on_ready, unless tcp_opts.connect_timeout_ns says otherwise. */
+#define HTTP2_SETUP_TIMEOUT_NS UINT64_C(10000000000)
+
+/*
+ * What the owner hears; each may be NULL but on_close. No callback runs from inside an http2_*()
+ * call, and none after http2_goaway_close() or http2_abort(), both of which are allowed in every
+ * callback.
+ */
+struct http2_callbacks {
+	/*
+	 * Once: both sides have accepted each other's certificate and SETTINGS. `peer_name` is
+	 * verified (see tls_peer_name()) and valid as long as the connection.
+	 */
+	void (*on_ready)(void *ctx, const char *peer_name);
+	/* The peer pings; the answer is on its way already. */
+	void (*on_ping)(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
+	void (*on_ping_ack)(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
+	/*
+	 * Server: a request's headers are complete; the strings are valid during the call. Answer
+	 * it with http2_answer(). NULL: answered with HTTP2_GRPC_UNIMPLEMENTED.
+	 */
+	void (*on_request)(void *ctx, int32_t stream_id, const char *method, const char *path);
+	/*
+	 * Once, last: 0 when the peer closed in order, or -errno (-EPROTO: TLS or HTTP/2 was
+	 * violated, -ETIMEDOUT: setting up took too long, or as the socket said), with a readable
+	 * reason, valid during the call. The owner still has to call http2_abort() (or
+	 * http2_goaway_close()).
+	 */
+	void (*on_close)(void *ctx, int err, const char *reason);
+};
+
+/*
+ * Connects to the server at `addr`, which must prove to be `expected_name`. `opts` as for
+ * tcp_connect(), NULL allowed; its connect timeout covers everything up to on_ready. 0 and *http2,
+ * or -errno.
+ */
+int http2_client(struct loop *loop, const struct sockaddr *addr, struct tls_context *context,
+		 const char *expected_name, const struct tcp_opts *opts,
+		 const struct http2_callbacks *callbacks, void *ctx, struct http2 **http2);
+
+/* Serves the accepted socket `fd`. 0 and *http2; or -errno and `fd` is still the caller's. */
+int http2_server(struct loop *loop, int fd, struct tls_context *context,
+		 const struct http2_callbacks *callbacks, void *ctx, struct http2 **http2);
+
+/*
+ * Pings the peer; on_ping_ack tells when it answers. 0, -ENOTCONN before on_ready or after
+ * on_close, -ENOBUFS when the peer reads so slowly that the queue is full.
+ */
+int http2_ping(struct http2 *http2, const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
+
+/*
+ * Server: answers a stream with HTTP 200 and this gRPC status, headers only; `message` (NULL: none)
+ * must be plain ASCII without '%'. 0, -ENOTCONN, -ENOENT when the stream is gone, -ENOMEM.
+ */
+int http2_answer(struct http2 *http2, int32_t stream_id, unsigned grpc_status, const char *message);
+
+/* The socket, for getsockopt(); -1 after on_close. */
+int http2_fd(const struct http2 *http2);
+
+/* Gives `http2` up in order: GOAWAY, close_notify, FIN. NULL is allowed. */
+void http2_goaway_close(struct http2 *http2);
+
+/*
+ * Gives `http2` up at once, dropping what is queued. Only detaches (below a microsecond); RST and
+ * freeing follow when the loop has time. NULL is allowed.
+ */
+void http2_abort(struct http2 *http2);
+
+#endif

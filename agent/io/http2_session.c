@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Room: agent/io. An nghttp2 session with knell's limits.
+ * May call: tls, nghttp2. Called by: http2.
+ */
+#include "http2_session.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "http2.h"
+
+/* Entries in one SETTINGS frame; the standard knows six. */
+enum { SETTINGS_ENTRIES_MAX = 32 };
+
+/* A TLS record holds as much. */
+enum { PIECE_BYTES = 16 << 10 };
+
+#define NS_PER_S UINT64_C(1000000000)
+
+static int submit_settings(nghttp2_session *session, bool server)
+{
+	const nghttp2_settings_entry entries[] = {
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2_STREAMS_MAX},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP2_HEADER_BYTES_MAX},
+		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, /* a client's only */
+	};
+
+	return nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, entries, server ? 2 : 3);
+}
+
+int http2_session_open(bool server, const struct http2_session_handlers *handlers, void *ctx,
+		       nghttp2_session **session)
+{
+	nghttp2_session_callbacks *callbacks = NULL;
+	nghttp2_option *option = NULL;
+	nghttp2_session *fresh = NULL;
+	int err = -ENOMEM;
+
+	if (nghttp2_session_callbacks_new(&callbacks) || nghttp2_option_new(&option))
+		goto out;
+	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, handlers->on_frame);
+	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, handlers->on_frame_sent);
+	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks,
+								handlers->on_headers_begin);
+	nghttp2_session_callbacks_set_on_header_callback(callbacks, handlers->on_header);
+	nghttp2_session_callbacks_set_error_callback2(callbacks, handlers->on_error);
+	nghttp2_option_set_max_outbound_ack(option, HTTP2_QUEUE_FRAMES_MAX);
+	nghttp2_option_set_max_settings(option, SETTINGS_ENTRIES_MAX);
+	nghttp2_option_set_no_closed_streams(option, 1);
+	if (server ? nghttp2_session_server_new2(&fresh, callbacks, ctx, option)
+		   : nghttp2_session_client_new2(&fresh, callbacks, ctx, option))
+		goto out;
+	if (submit_settings(fresh, server)) {
+		nghttp2_session_del(fresh);
+		goto out;
+	}
+	*session = fresh;
+	err = 0;
+out:
+	nghttp2_session_callbacks_del(callbacks);
+	nghttp2_option_del(option);
+	return err;
+}
+
+int http2_session_send(nghttp2_session *session, struct tls *tls)
+{
+	uint8_t piece[PIECE_BYTES];
+	size_t used = 0;
+	ssize_t len = 0;
+
+	while (tls_queued(tls) < HTTP2_QUEUE_BYTES_MAX) {
+		const uint8_t *frame;
+
+		len = nghttp2_session_mem_send(session, &frame);
+		if (len <= 0)
+			break;
+		if ((size_t)len > sizeof(piece) - used) {
+			tls_send(tls, piece, used);
+			used = 0;
+		}
+		if ((size_t)len > sizeof(piece)) {
+			tls_send(tls, frame, (size_t)len);
+			continue;
+		}
+		memcpy(piece + used, frame, (size_t)len);
+		used += (size_t)len;
+	}
+	/* A failing send ends the connection below us, and its owner hears of it from there. */
+	tls_send(tls, piece, used);
+	return len < 0 ? (int)len : 0;
+}
+
+static nghttp2_nv field(const char *name, const char *value)
+{
+	return (nghttp2_nv){
+		.name = (uint8_t *)(uintptr_t)name,
+		.namelen = strlen(name),
+		.value = (uint8_t *)(uintptr_t)value,
+		.valuelen = strlen(value),
+	};
+}
+
+int http2_session_answer(nghttp2_session *session, int32_t stream_id, unsigned grpc_status,
+			 const char *message)
+{
+	char status[12];
+	nghttp2_nv fields[4];
+	size_t count = 0;
+
+	if (!stream_id || !nghttp2_session_find_stream(session, stream_id))
+		return -ENOENT;
+	snprintf(status, sizeof(status), "%u", grpc_status);
+	fields[count++] = field(":status", "200");
+	fields[count++] = field("content-type", "application/grpc");
+	fields[count++] = field("grpc-status", status);
+	if (message)
+		fields[count++] = field("grpc-message", message);
+	if (nghttp2_submit_response(session, stream_id, fields, count, NULL))
+		return -ENOMEM;
+	/* The rest of a request that is answered already is not wanted. */
+	if (nghttp2_session_get_stream_remote_close(session, stream_id) == 0)
+		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_NO_ERROR);
+	return 0;
+}
+
+bool http2_session_floods(struct http2_session_rate *rate, const nghttp2_frame *frame,
+			  uint64_t now_ns)
+{
+	switch (frame->hd.type) {
+	case NGHTTP2_PING:
+	case NGHTTP2_SETTINGS:
+		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
+			return false;
+		break;
+	case NGHTTP2_PRIORITY:
+	case NGHTTP2_RST_STREAM:
+		break;
+	default:
+		return false;
+	}
+	if (now_ns - rate->began_ns >= NS_PER_S) {
+		rate->began_ns = now_ns;
+		rate->frames = 0;
+	}
+	return ++rate->frames > HTTP2_CONTROL_FRAMES_PER_S_MAX;
+}

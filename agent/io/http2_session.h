@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Room: agent/io. An nghttp2 session with knell's limits, and what is done to a session as a whole.
+ * May call: tls, nghttp2. Called by: http2.
+ */
+#ifndef KNELL_IO_HTTP2_SESSION_H
+#define KNELL_IO_HTTP2_SESSION_H
+
+#include <nghttp2/nghttp2.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tls.h"
+
+struct http2_session_handlers {
+	nghttp2_on_frame_recv_callback on_frame;
+	nghttp2_on_frame_send_callback on_frame_sent;
+	nghttp2_on_begin_headers_callback on_headers_begin;
+	nghttp2_on_header_callback on_header;
+	nghttp2_error_callback2 on_error;
+};
+
+/*
+ * Opens a session whose handlers get `ctx`, with our SETTINGS as its first frame to send. 0 and
+ * *session, to be freed with nghttp2_session_del(); or -ENOMEM.
+ */
+int http2_session_open(bool server, const struct http2_session_handlers *handlers, void *ctx,
+		       nghttp2_session **session);
+
+/*
+ * Moves the frames that are ready to `tls`, in pieces as large as a TLS record, until its queue
+ * holds HTTP2_QUEUE_BYTES_MAX. 0, or an nghttp2 error.
+ */
+int http2_session_send(nghttp2_session *session, struct tls *tls);
+
+/* See http2_answer(): -ENOENT when the stream is gone, -ENOMEM. */
+int http2_session_answer(nghttp2_session *session, int32_t stream_id, unsigned grpc_status,
+			 const char *message);
+
+/* Zero-initialised before the first frame. */
+struct http2_session_rate {
+	uint64_t began_ns;
+	unsigned frames; /* since then */
+};
+
+/*
+ * Counts a received frame that costs us work but the peer next to nothing; true when there were
+ * more than HTTP2_CONTROL_FRAMES_PER_S_MAX within a second.
+ */
+bool http2_session_floods(struct http2_session_rate *rate, const nghttp2_frame *frame,
+			  uint64_t now_ns);
+
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * conn.h - the connection cache: HTTP/2 over TLS to and from every peer, ready to be leased.
+ *
+ * Room: peer. Calls io/http2, io/loop and roster. Evictions come from detect/react.c (verdicts) and
+ * control.c (people); heartbeat.c rides on each peer's first connection through the hooks.
+ *
+ * A connection that leads to a dead host is worse than none: whoever is handed it hangs. So
+ * eviction takes it out of the cache and ends it in the same call; nobody can lease it again.
+ */
+#ifndef KNELL_PEER_CONN_H
+#define KNELL_PEER_CONN_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "io/http2.h"
+#include "io/loop.h"
+#include "peer/roster.h"
+
+struct conn;
+struct conn_cache;
+
+enum conn_role { CONN_HEARTBEAT, CONN_POOL, CONN_ACCEPTED };
+enum conn_state { CONN_CONNECTING, CONN_READY, CONN_LEASED };
+
+struct conn_info {
+	uint64_t id;			/* never used twice while the agent runs */
+	const struct roster_peer *peer; /* NULL: accepted, and not yet known whose it is */
+	enum conn_role role;
+	enum conn_state state;
+	unsigned int leases;
+	uint64_t made_ns;
+	uint64_t cookie; /* SO_COOKIE: how the kernel side names it */
+	int fd;		 /* -1 while there is none */
+};
+
+/* What the heartbeat hears; called from the loop. Abort nothing of the cache's inside. */
+struct conn_hooks {
+	/* Called on a fresh socket before it connects; role tells what it will be. */
+	int (*prepare)(void *ctx, int fd, enum conn_role role);
+	/* The peer's heartbeat connection is ready, or gone (http2 NULL). */
+	void (*heartbeat)(void *ctx, struct roster_peer *peer, struct http2 *http2);
+	void (*ping_ack)(void *ctx, struct roster_peer *peer, const uint8_t *opaque);
+	/* A peer pinged on a connection that it opened. */
+	void (*pinged)(void *ctx, struct roster_peer *peer, int fd, const uint8_t *opaque);
+	/* A connection attempt ended: 0, or the negative errno and why. */
+	void (*dialled)(void *ctx, struct roster_peer *peer, int err, const char *reason);
+	/* An accepted connection was turned away: bad certificate or a stranger. */
+	void (*refused)(void *ctx, const char *reason);
+};
+
+/**
+ * conn_cache_open - keep @per_peer connections to every peer of @roster, the heartbeat's first.
+ *
+ * Dials at once, one at a time per peer, with jittered backoff. Roster, hooks and context must
+ * outlive the cache. 0 or -ENOMEM.
+ */
+int conn_cache_open(struct conn_cache **cache, struct loop *loop, struct tls_context *tls,
+		    struct roster *roster, unsigned int per_peer, const struct conn_hooks *hooks,
+		    void *ctx);
+
+/** conn_cache_close - abort everything and free the cache. NULL is allowed. */
+void conn_cache_close(struct conn_cache *cache);
+
+/** conn_accept - serve the accepted socket @fd; takes it over in any case. */
+void conn_accept(struct conn_cache *cache, int fd);
+
+/**
+ * conn_lease - borrow a ready connection to @peer; the least leased one, oldest lease first.
+ *
+ * 0 and *@conn; -EHOSTDOWN at once when the peer is lost or dead (law 4: nobody waits for it),
+ * -EAGAIN when none is ready. conn_return gives it back; with @failed it is closed instead.
+ */
+int conn_lease(struct conn_cache *cache, const struct roster_peer *peer, struct conn **conn);
+void conn_return(struct conn *conn, bool failed);
+
+/** conn_http2 - what the lease is for. Valid until returned or evicted. */
+struct http2 *conn_http2(const struct conn *conn);
+
+/** conn_has - a ready connection to @peer is there. */
+bool conn_has(const struct conn_cache *cache, const struct roster_peer *peer);
+
+/**
+ * conn_evict_peer - end every connection from and to @peer; returns how many.
+ * conn_evict_id / conn_evict_cookie - end one; returns 0 or -ENOENT.
+ * conn_drop_idle - end the pool's connections that nobody leases; returns how many.
+ * conn_clear - end all; returns how many. All of them are dialled again as the peers' state allows.
+ */
+unsigned int conn_evict_peer(struct conn_cache *cache, const struct roster_peer *peer);
+int conn_evict_id(struct conn_cache *cache, uint64_t id);
+int conn_evict_cookie(struct conn_cache *cache, uint64_t cookie);
+unsigned int conn_drop_idle(struct conn_cache *cache, const struct roster_peer *peer);
+unsigned int conn_clear(struct conn_cache *cache);
+
+/** conn_allow - may new connections to @peer be dialled? Allowing dials at once, without backoff.
+ */
+void conn_allow(struct conn_cache *cache, const struct roster_peer *peer, bool allowed);
+
+/** conn_each - visit all, oldest first. The visitor must not change the cache. */
+void conn_each(const struct conn_cache *cache, void (*visit)(void *ctx, const struct conn_info *),
+	       void *ctx);
+
+#endif

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * conn.c - knell conn: the agent's connections to its peers.
+ *
+ * Room: tools/knell. May call agent. Called through the table of main.c.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent.h"
+#include "detect/words.h"
+#include "objects.h"
+
+#define NS_PER_US 1000ULL
+#define NS_PER_MS 1000000ULL
+
+/* One request to the agent, from connect to close. */
+static enum command_status ask(struct command_context *context, json_t *request, json_t **data)
+{
+	struct agent agent = AGENT_CLOSED;
+	char why[AGENT_WHY_BYTES];
+	enum command_status status = COMMAND_OK;
+	int error = agent_connect(&agent, context->socket_path);
+
+	if (error) {
+		json_decref(request);
+		return agent_refused(context, error);
+	}
+	if (agent_ask(&agent, request, data, why))
+		status = command_fail(context, "%s", why);
+	agent_close(&agent);
+	return status;
+}
+
+static void time_field(struct output *out, const char *label, const char *key, const json_t *conn,
+		       __u64 unit_ns)
+{
+	uint64_t raw = agent_number(conn, key);
+	char text[WORDS_AGE_BYTES];
+
+	if (json_is_integer(json_object_get(conn, key)))
+		output_measure(out, label, key, raw, words_age(text, sizeof(text), raw * unit_ns));
+	else
+		output_absent(out, label, key, "-");
+}
+
+static void show_one(struct output *out, const json_t *conn)
+{
+	output_begin(out, NULL, OUTPUT_ROW);
+	output_number(out, "id", "id", agent_number(conn, "id"));
+	output_string(out, "peer", "peer", agent_text(conn, "peer", NULL));
+	output_string(out, "address", "addr", agent_text(conn, "addr", NULL));
+	output_string(out, "role", "role", agent_text(conn, "role", NULL));
+	output_string(out, "state", "state", agent_text(conn, "state", NULL));
+	time_field(out, "age", "age_ms", conn, NS_PER_MS);
+	time_field(out, "heard", "last_heard_ms", conn, NS_PER_MS);
+	time_field(out, "rtt", "rtt_us", conn, NS_PER_US);
+	output_number(out, "calls", "calls", agent_number(conn, "calls"));
+	output_number(out, "retrans", "retransmits", agent_number(conn, "retransmits"));
+	output_number(out, "+port", "local_port", agent_number(conn, "local_port"));
+	output_number(out, "+in", "bytes_in", agent_number(conn, "bytes_in"));
+	output_number(out, "+out", "bytes_out", agent_number(conn, "bytes_out"));
+	output_end(out);
+}
+
+static enum command_status run_show(struct command_context *context, const void *values, int argc,
+				    char **argv)
+{
+	json_t *data = NULL;
+	enum command_status status;
+	size_t i;
+
+	(void)values, (void)argc, (void)argv;
+	status = ask(context, json_pack("{s:s}", "cmd", "conn.show"), &data);
+	if (status)
+		return status;
+	output_begin(context->out, NULL, OUTPUT_TABLE);
+	for (i = 0; i < json_array_size(data); i++)
+		show_one(context->out, json_array_get(data, i));
+	output_end(context->out);
+	json_decref(data);
+	return COMMAND_OK;
+}
+
+/* What changed, for programs; the agent may count what it let go of. */
+static enum command_status change(struct command_context *context, json_t *request)
+{
+	json_t *data = NULL;
+	enum command_status status = ask(context, request, &data);
+
+	if (status)
+		return status;
+	output_begin(context->out, NULL, OUTPUT_GROUP);
+	output_number(context->out, NULL, "evicted", agent_number(data, "evicted"));
+	output_end(context->out);
+	json_decref(data);
+	return COMMAND_OK;
+}
+
+static enum command_status run_evict(struct command_context *context, const void *values, int argc,
+				     char **argv)
+{
+	const char *what = argv[0];
+	size_t digits = strspn(what, "0123456789");
+	json_t *request;
+
+	(void)values, (void)argc;
+	if (digits && !what[digits] && digits < 19)
+		request = json_pack("{s:s, s:I}", "cmd", "conn.evict", "id",
+				    (json_int_t)strtoll(what, NULL, 10));
+	else
+		request = json_pack("{s:s, s:s}", "cmd", "conn.evict", "peer", what);
+	if (!request)
+		return command_misuse(context, "'%.64s' is neither a peer nor a connection's ID",
+				      what);
+	return change(context, request);
+}
+
+static enum command_status run_clear(struct command_context *context, const void *values, int argc,
+				     char **argv)
+{
+	(void)values, (void)argc, (void)argv;
+	return change(context, json_pack("{s:s}", "cmd", "conn.clear"));
+}
+
+const struct command conn_commands[] = {
+	{"show", "", "list them, with peer, role, state and traffic", 0, 0, NULL, 0, run_show},
+	{"evict", "PEER|ID", "let go of one connection, or of all to one peer", 1, 1, NULL, 0,
+	 run_evict},
+	{"clear", "", "let go of all; they are made anew when they are needed", 0, 0, NULL, 0,
+	 run_clear},
+	{0},
+};

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * prefix.h - prefixes as people write them.
+ *
+ * Room: tools/knell. Pure; may call detect/words. Called by watch.c and the unit tests.
+ */
+#ifndef KNELL_PREFIX_H
+#define KNELL_PREFIX_H
+
+#include <stddef.h>
+#include "knell/abi.h"
+
+#define PREFIX_WHY_BYTES 256
+
+/**
+ * prefix_parse - read "10.77.0.0/24", "fd00::/64", "::ffff:10.77.0.0/120" or a bare address.
+ *
+ * IPv4 becomes v4-mapped; a bare address is a host's prefix. Bits set beyond the prefix are refused
+ * and the prefix that was probably meant is named. Returns 0, or -EINVAL with one line in @why;
+ * then *@key is unchanged.
+ */
+int prefix_parse(const char *text, struct knell_watch_key *key, char why[PREFIX_WHY_BYTES]);
+
+#endif
