@@ -208,9 +208,19 @@ static int open_detector(struct knelld *knelld)
 static int configure_detector(struct knelld *knelld)
 {
 	int err = pins_config(&knelld->pins, &knelld->kernel);
+	__u64 netns = 0;
 
+	if (!err)
+		err = load_netns(&netns);
 	if (err)
 		return err;
+	if (knelld->kernel.netns && knelld->kernel.netns != netns) {
+		snprintf(knelld->why, sizeof(knelld->why),
+			 "the detector at %s watches another network namespace: `knell --pin %s "
+			 "unload` it, or set `pin` in [node]",
+			 knelld->pins.dir, knelld->pins.dir);
+		return -EXDEV;
+	}
 	load_profile(&knelld->kernel, knelld->config.profile);
 	return pins_set_config(&knelld->pins, &knelld->kernel);
 }
@@ -237,9 +247,9 @@ static int watch_prefixes(struct knelld *knelld)
 static int open_roster(struct knelld *knelld)
 {
 	const struct config *config = &knelld->config;
-	__u64 netns = knelld->kernel.netns;
+	__u64 netns = 0;
 	size_t i;
-	int err = netns ? 0 : load_netns(&netns);
+	int err = load_netns(&netns);
 
 	if (!err)
 		err = roster_open(&knelld->roster, config->peer_count, netns);

@@ -378,6 +378,11 @@ void loop_close(struct loop *loop)
 
 	if (!loop)
 		return;
+	/* Last words first: what was queued before a tcp_close() is sent before the rest is
+	 * cancelled. */
+	handle_batch(loop);
+	io_uring_submit_and_get_events(&loop->uring);
+	handle_batch(loop);
 	while ((loop->in_flight || !STAILQ_EMPTY(&loop->deferred) ||
 		!STAILQ_EMPTY(&loop->reaping)) &&
 	       clock_ns() < give_up_ns) {

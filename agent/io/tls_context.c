@@ -27,10 +27,10 @@ struct tls_context {
 	unsigned references;
 };
 
-/* Says what OpenSSL thinks is wrong, in its own words. */
+/* What OpenSSL thinks is wrong, in its own words: the first error is the cause. */
 static const char *ssl_words(void)
 {
-	const char *words = ERR_reason_error_string(ERR_peek_last_error());
+	const char *words = ERR_reason_error_string(ERR_peek_error());
 
 	return words ? words : "unknown error";
 }

@@ -2,7 +2,7 @@
 /*
  * test_words.c - states, reasons, addresses and times in words, and prefixes as people write them.
  *
- * Room: tests. Calls agent/detect/words and tools/knell/prefix alone.
+ * Room: tests. Calls agent/detect/words and agent/detect/address alone.
  */
 #include <check.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "detect/words.h"
-#include "../../tools/knell/prefix.h"
+#include "detect/address.h"
 
 START_TEST(every_number_has_its_own_word)
 {
@@ -132,10 +132,10 @@ static const struct {
 
 START_TEST(prefix_there_and_back)
 {
-	char why[PREFIX_WHY_BYTES], text[WORDS_PREFIX_BYTES];
+	char why[ADDRESS_WHY_BYTES], text[WORDS_PREFIX_BYTES];
 	struct knell_watch_key key;
 
-	ck_assert_int_eq(prefix_parse(prefixes[_i].text, &key, why), 0);
+	ck_assert_int_eq(address_prefix(prefixes[_i].text, &key, why), 0);
 	ck_assert_uint_eq(key.prefix_bits, prefixes[_i].bits);
 	ck_assert_str_eq(words_prefix(text, sizeof(text), &key), prefixes[_i].back);
 }
@@ -166,9 +166,9 @@ static const struct {
 START_TEST(what_is_no_prefix_is_refused_with_a_way_out)
 {
 	struct knell_watch_key key = {.prefix_bits = 7};
-	char why[PREFIX_WHY_BYTES] = "";
+	char why[ADDRESS_WHY_BYTES] = "";
 
-	ck_assert_int_eq(prefix_parse(no_prefixes[_i].text, &key, why), -EINVAL);
+	ck_assert_int_eq(address_prefix(no_prefixes[_i].text, &key, why), -EINVAL);
 	ck_assert_uint_eq(key.prefix_bits, 7);
 	ck_assert_msg(strstr(why, no_prefixes[_i].hint) != NULL, "'%s' does not name '%s'", why,
 		      no_prefixes[_i].hint);

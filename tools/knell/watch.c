@@ -2,12 +2,13 @@
 /*
  * watch.c - knell watch: the prefixes whose hosts are peers.
  *
- * Room: tools/knell. May call detect/pins, prefix, agent. Called through the table of main.c.
+ * Room: tools/knell. May call detect/pins, detect/address, agent. Called through the table of
+ * main.c.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "prefix.h"
+#include "detect/address.h"
 #include "agent.h"
 #include "detect/words.h"
 #include "instance.h"
@@ -85,14 +86,14 @@ static enum command_status run_add(struct command_context *context, const void *
 				   char **argv)
 {
 	struct pins pins = PINS_CLOSED;
-	char why[PREFIX_WHY_BYTES];
+	char why[ADDRESS_WHY_BYTES];
 	struct knell_watch_key key;
 	enum command_status status;
 	__u32 flags = 0;
 	int error;
 
 	(void)values;
-	if (prefix_parse(argv[0], &key, why))
+	if (address_prefix(argv[0], &key, why))
 		return command_misuse(context, "%s", why);
 	if (argc > 1 && strcmp(argv[1], "shared"))
 		return command_misuse(context,
@@ -124,14 +125,14 @@ static enum command_status run_del(struct command_context *context, const void *
 				   char **argv)
 {
 	struct pins pins = PINS_CLOSED;
-	char why[PREFIX_WHY_BYTES];
+	char why[ADDRESS_WHY_BYTES];
 	struct knell_watch_key key;
 	enum command_status status;
 	__u32 flags;
 	int error;
 
 	(void)values, (void)argc;
-	if (prefix_parse(argv[0], &key, why))
+	if (address_prefix(argv[0], &key, why))
 		return command_misuse(context, "%s", why);
 	status = instance_open(context, &pins);
 	if (status)

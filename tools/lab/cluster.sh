@@ -172,6 +172,14 @@ cluster_up() {
 	}
 }
 
+# cluster_reboot HOST: a machine that comes back has lost its kernel's state, the detector included.
+# Prints the lab's line with the moment its port was joined again.
+cluster_reboot() {
+	"$KNELL_BUILD/knell" --pin "$(cluster_pins "$1")" unload >/dev/null
+	lab reboot "$1"
+	cluster_agent "$1"
+}
+
 cluster_down() {
 	local host
 	for host in "${!cluster_follower[@]}"; do
