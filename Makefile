@@ -41,6 +41,10 @@ SIM_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/bench/sim*.c)))
 UNIT      := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(sort $(wildcard tests/unit/test_*.c)))
 BENCH     := $(patsubst tests/bench/bench_%.c,$(BUILD)/bench_%,$(sort $(wildcard tests/bench/bench_*.c)))
 BINARIES  := $(BUILD)/knelld $(BUILD)/knell $(BUILD)/knell-wire
+# What several tests share: certificates made on the spot, the simulator's parts.
+SHARED    := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/unit/test_%,$(sort $(wildcard tests/unit/*.c))) \
+	     $(filter-out tests/bench/sim.c,$(sort $(wildcard tests/bench/sim_*.c))))
+TEST_LIB  := $(BUILD)/libtest.a
 TEST_BINARIES := $(UNIT) $(BUILD)/sim $(BENCH)
 
 .DELETE_ON_ERROR:
@@ -117,11 +121,16 @@ $(BUILD)/sim: $(SIM_OBJ)
 	@echo '  LD    $@'
 	$(Q)$(CC) $(LDFLAGS) $^ -lm -o $@
 
-# The command line's own modules are tested too, without its main.
-$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(filter-out %/main.o,$(KNELL_OBJ)) $(AGENT_LIB)
+$(BUILD)/tests/%.o: CPPFLAGS += -Itests
+
+$(TEST_LIB): $(SHARED) $(filter-out %/main.o,$(KNELL_OBJ))
+	@echo '  AR    $@'
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(TEST_LIB) $(AGENT_LIB)
 	@mkdir -p $(@D)
 	@echo '  LD    $@'
-	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcheck -lsubunit -lpthread -lrt -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcheck -lsubunit -lpthread -lrt -lm -o $@
 
 $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(AGENT_LIB)
 	@echo '  LD    $@'
@@ -168,4 +177,4 @@ clean:
 	rm -rf $(BUILD)
 
 -include $(BPF_OBJ:.o=.d) $(AGENT_OBJ:.o=.d) $(BUILD)/agent/main.d $(KNELL_OBJ:.o=.d)
--include $(WIRE_OBJ:.o=.d) $(SIM_OBJ:.o=.d) $(UNIT:$(BUILD)/unit/%=$(BUILD)/tests/unit/%.d)
+-include $(WIRE_OBJ:.o=.d) $(SIM_OBJ:.o=.d) $(SHARED:.o=.d) $(UNIT:$(BUILD)/unit/%=$(BUILD)/tests/unit/%.d)

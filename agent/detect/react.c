@@ -141,38 +141,41 @@ static const struct row {
 	uint32_t kind;	 /* enum knell_record_kind */
 	unsigned int to; /* states in which it applies */
 	bool member;	 /* for members of the cluster only */
+	bool news;	 /* not for what an earlier agent has told already */
 	void (*act)(const struct matter *matter);
 } rows[] = {
-	{KNELL_RECORD_VERDICT, ANY, true, keep_state},
+	{KNELL_RECORD_VERDICT, ANY, true, false, keep_state},
 	/* 1: the connection cache */
-	{KNELL_RECORD_VERDICT, SILENT, true, stop_dialling},
-	{KNELL_RECORD_VERDICT, IN(VERDICT_DEAD), true, evict_all},
-	{KNELL_RECORD_VERDICT, IN(VERDICT_LOST), true, drop_idle},
-	{KNELL_RECORD_STALLED, ANY, true, evict_stalled},
-	{KNELL_RECORD_VERDICT, ANY, false, stamp_reaction},
-	{KNELL_RECORD_STALLED, ANY, false, stamp_reaction},
-	{KNELL_RECORD_VERDICT, TALKING, true, resume_dialling},
+	{KNELL_RECORD_VERDICT, SILENT, true, false, stop_dialling},
+	{KNELL_RECORD_VERDICT, IN(VERDICT_DEAD), true, false, evict_all},
+	{KNELL_RECORD_VERDICT, IN(VERDICT_LOST), true, false, drop_idle},
+	{KNELL_RECORD_STALLED, ANY, true, false, evict_stalled},
+	{KNELL_RECORD_VERDICT, ANY, false, false, stamp_reaction},
+	{KNELL_RECORD_STALLED, ANY, false, false, stamp_reaction},
+	{KNELL_RECORD_VERDICT, TALKING, true, false, resume_dialling},
 	/* 2: know more */
-	{KNELL_RECORD_VERDICT, IN(VERDICT_SUSPECT), false, ask_the_others},
-	{KNELL_RECORD_VERDICT, IN(VERDICT_SUSPECT) | IN(VERDICT_LOST), false, probe_fast},
-	{KNELL_RECORD_VERDICT, IN(VERDICT_DEAD) | IN(VERDICT_ISOLATED), false, probe_slow},
-	{KNELL_RECORD_VERDICT, TALKING, false, stop_probing},
+	{KNELL_RECORD_VERDICT, IN(VERDICT_SUSPECT), false, false, ask_the_others},
+	{KNELL_RECORD_VERDICT, IN(VERDICT_SUSPECT) | IN(VERDICT_LOST), false, false, probe_fast},
+	{KNELL_RECORD_VERDICT, IN(VERDICT_DEAD) | IN(VERDICT_ISOLATED), false, false, probe_slow},
+	{KNELL_RECORD_VERDICT, TALKING, false, false, stop_probing},
 	/* 3: subscribers */
-	{KNELL_RECORD_VERDICT, ANY, false, write_log},
-	{KNELL_RECORD_STALLED, ANY, false, write_log},
-	{KNELL_RECORD_VERDICT, ANY, false, tell_subscribers},
-	{KNELL_RECORD_STALLED, ANY, false, tell_subscribers},
+	{KNELL_RECORD_VERDICT, ANY, false, true, write_log},
+	{KNELL_RECORD_STALLED, ANY, false, true, write_log},
+	{KNELL_RECORD_VERDICT, ANY, false, true, tell_subscribers},
+	{KNELL_RECORD_STALLED, ANY, false, true, tell_subscribers},
 };
 
-void react_verdict(void *ctx, const struct knell_record *record, bool repaired)
+void react_verdict(void *ctx, const struct knell_record *record, enum ring_origin origin)
 {
 	struct react *react = ctx;
 	struct roster_peer *peer = roster_by_key(react->roster, &record->key);
-	struct react_outcome outcome = {.record = record, .peer = peer, .repaired = repaired};
+	struct react_outcome outcome = {
+		.record = record, .peer = peer, .repaired = origin == RING_REPAIRED};
 	const struct matter matter = {react, record, peer, &outcome};
 	const struct row *row;
 
 	for (row = rows; row < rows + sizeof(rows) / sizeof(rows[0]); row++)
-		if (row->kind == record->kind && row->to & IN(record->to) && (!row->member || peer))
+		if (row->kind == record->kind && row->to & IN(record->to) &&
+		    (!row->member || peer) && (!row->news || origin != RING_KNOWN))
 			row->act(&matter);
 }

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include "detect/heartbeat.h"
 #include "detect/probe.h"
+#include "detect/ring.h"
 #include "io/log.h"
 #include "io/loop.h"
 #include "peer/conn.h"
@@ -36,7 +37,11 @@ struct react {
 	void *subscriber_ctx;
 };
 
-/** react_verdict - a ring_reader; ctx is the struct react. */
-void react_verdict(void *ctx, const struct knell_record *record, bool repaired);
+/**
+ * react_verdict - a ring_reader; ctx is the struct react.
+ *
+ * What is read back at start has its consequences too, but nobody is told a second time.
+ */
+void react_verdict(void *ctx, const struct knell_record *record, enum ring_origin origin);
 
 #endif

@@ -6,7 +6,8 @@
  *
  * Happy path: the ring's descriptor becomes readable -> every record in it goes to the reader, and
  * its sequence number is remembered per peer. The consumer position lives in the pinned ring, so
- * an agent that is started again goes on where the killed one stopped.
+ * an agent that is started again goes on where the killed one stopped; what that one was told
+ * stands in the map and is read back without being news.
  * Failure modes: a record did not fit: the kernel counted it, or the next one shows a gap; either
  * way the peers map is walked and the reader is told of each peer whose number there is higher.
  * A record that is older than what the map already told is dropped.
@@ -40,9 +41,11 @@ struct ring {
 	struct known *known; /* uthash by key */
 	ring_reader reader;
 	void *ctx;
+	uint64_t newest_ns;    /* stamp of the newest record that came through the ring */
 	uint64_t lost;	       /* records */
 	uint64_t counted_lost; /* the kernel's counter when last looked at */
 	bool gap;
+	bool started;
 };
 
 static struct known *known_of(struct ring *ring, const struct knell_peer_key *key, bool *fresh)
@@ -70,8 +73,10 @@ static int on_record(void *ctx, void *data, size_t size)
 
 	if (size < sizeof(*record))
 		return 0;
+	if (record->ts_ns > ring->newest_ns)
+		ring->newest_ns = record->ts_ns;
 	if (record->kind != KNELL_RECORD_VERDICT) {
-		ring->reader(ring->ctx, record, false);
+		ring->reader(ring->ctx, record, RING_LIVE);
 		return 0;
 	}
 	known = known_of(ring, &record->key, &fresh);
@@ -83,7 +88,7 @@ static int on_record(void *ctx, void *data, size_t size)
 		ring->gap = true;
 	known->seq = record->seq;
 	known->state = record->to;
-	ring->reader(ring->ctx, record, false);
+	ring->reader(ring->ctx, record, RING_LIVE);
 	return 0;
 }
 
@@ -115,21 +120,34 @@ static void record_from_map(struct knell_record *record, const struct knell_peer
 	};
 }
 
+/*
+ * At start, a peer of which the ring holds nothing: an earlier reader took its records, unless they
+ * did not fit while nobody read. The ring drops the newest, so those are newer than all it holds.
+ */
+static bool was_told(const struct ring *ring, const struct knell_peer *peer)
+{
+	return !ring->started && (!ring->newest_ns || peer->verdict.since_ns <= ring->newest_ns);
+}
+
 static int repair_peer(void *ctx, const struct knell_peer_key *key, const struct knell_peer *peer)
 {
 	struct knell_record record;
 	struct ring *ring = ctx;
+	enum ring_origin origin = RING_REPAIRED;
 	struct known *known;
 	bool fresh;
 
 	known = known_of(ring, key, &fresh);
-	if (!known || (!fresh && (int32_t)(peer->verdict.seq - known->seq) <= 0))
+	if (!known || (int32_t)(peer->verdict.seq - known->seq) <= 0)
 		return 0;
 	record_from_map(&record, key, peer, known);
-	ring->lost += fresh ? 0 : peer->verdict.seq - known->seq;
+	if (fresh && was_told(ring, peer))
+		origin = RING_KNOWN;
+	else
+		ring->lost += fresh && !ring->started ? 1 : peer->verdict.seq - known->seq;
 	known->seq = peer->verdict.seq;
 	known->state = peer->verdict.state;
-	ring->reader(ring->ctx, &record, true);
+	ring->reader(ring->ctx, &record, origin);
 	return 0;
 }
 
@@ -204,6 +222,7 @@ int ring_start(struct ring *ring)
 		return err;
 	ring_buffer__consume(ring->buffer);
 	repair(ring);
+	ring->started = true;
 	loop_arm(ring->loop, &ring->check, loop_now_ns(ring->loop) + RING_CHECK_NS);
 	return 0;
 }

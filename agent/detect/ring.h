@@ -7,18 +7,21 @@
 #ifndef KNELL_DETECT_RING_H
 #define KNELL_DETECT_RING_H
 
-#include <stdbool.h>
 #include <stdint.h>
 #include "detect/pins.h"
 #include "io/loop.h"
 
 struct ring;
 
-/*
- * One call per record, in the order of the ring. @repaired: the record was lost and is made up from
- * the map, which tells where the peer stands now but not the way it took.
- */
-typedef void (*ring_reader)(void *ctx, const struct knell_record *record, bool repaired);
+enum ring_origin {
+	RING_LIVE,     /* as the kernel put it there */
+	RING_REPAIRED, /* lost, and made up from the map: where the peer stands, not its way there
+			*/
+	RING_KNOWN,    /* read back from the map at start: an earlier reader was told already */
+};
+
+/* One call per record, in the order of the ring. */
+typedef void (*ring_reader)(void *ctx, const struct knell_record *record, enum ring_origin origin);
 
 /**
  * ring_open - follow the ring of @pins from where the last reader stopped.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Room: agent/io. One HTTP/2 connection, client or server, over tls.
- * May call: tls, http2_request, http2_session, nghttp2. Called by: the peers' control connections.
+ * May call: tls, http2_request, http2_session, reason, nghttp2. Called by: the peers' control
+ * connections.
  *
  * Happy path: TLS is up, both sides send SETTINGS and acknowledge the other's, then PINGs and
  * requests flow. nghttp2 turns bytes into events and back; whatever it has to say is sent once per
@@ -10,18 +11,17 @@
  * Failure modes:
  * - Setting up takes too long, in whichever of its phases: the reason names the phase.
  * - The peer violates the protocol, or floods: GOAWAY, then on_close with what it did.
- * - The peer does not read: flushing stops at HTTP2_QUEUE_BYTES_MAX, frames pile up in nghttp2, and
- * past HTTP2_QUEUE_FRAMES_MAX that counts as flooding. Our own pings are refused before they add to
- * it.
+ * - The peer does not read: flushing stops at HTTP2_QUEUE_BYTES_MAX, frames pile up in nghttp2,
+ *   and past HTTP2_QUEUE_FRAMES_MAX that is a flood. Our own pings are refused before they add to
+ *   it.
  * - The peer says GOAWAY: its reason is told when nothing is left to do.
  * - Closed from within a callback of nghttp2, which must not be re-entered: only marked, the flush
- * does the rest.
+ *   does the rest.
  */
 #include "http2.h"
 
 #include <errno.h>
 #include <nghttp2/nghttp2.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +29,8 @@
 
 #include "http2_request.h"
 #include "http2_session.h"
+#include "reason.h"
 
-#define NS_PER_S  UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
 struct http2 {
@@ -45,8 +45,7 @@ struct http2 {
 	struct http2_request request; /* whose headers are coming in */
 	uint64_t setup_timeout_ns;
 	struct http2_session_rate rate;
-	char reason[TLS_REASON_BYTES];
-	bool cause_known; /* `reason` is why this ends, not just nghttp2's latest complaint */
+	struct reason reason;
 	bool server;
 	bool settings_seen, settings_acked, ready;
 	bool peer_goes_away;
@@ -55,19 +54,6 @@ struct http2 {
 	bool detached; /* the owner has let go */
 	bool closing;  /* in order: the flush sends the GOAWAY and lets go of tls */
 };
-
-/* Notes why this connection ends; the first reason is the cause. */
-static void __attribute__((format(printf, 2, 3))) note(struct http2 *h, const char *format, ...)
-{
-	va_list args;
-
-	if (h->cause_known)
-		return;
-	va_start(args, format);
-	vsnprintf(h->reason, sizeof(h->reason), format, args);
-	va_end(args);
-	h->cause_known = true;
-}
 
 static bool gone(const struct http2 *h)
 {
@@ -80,7 +66,7 @@ static void tell_close(struct http2 *h, int err)
 	loop_disarm(h->loop, &h->setup_timer);
 	tls_close(h->tls);
 	h->tls = NULL;
-	h->callbacks->on_close(h->ctx, err, h->reason);
+	h->callbacks->on_close(h->ctx, err, h->reason.words);
 }
 
 /* Ends the connection after an error of nghttp2, with a GOAWAY as last word. */
@@ -92,24 +78,19 @@ static void end_violated(struct http2 *h, int error)
 		code = NGHTTP2_ENHANCE_YOUR_CALM;
 	else if (error == NGHTTP2_ERR_NOMEM)
 		code = NGHTTP2_INTERNAL_ERROR;
-	if (!h->reason[0])
-		note(h, "HTTP/2 violated: %s", nghttp2_strerror(error));
-	h->cause_known = true;
+	reason_settle(&h->reason, "HTTP/2 violated: %s", nghttp2_strerror(error));
 	nghttp2_session_terminate_session(h->session, code);
 	http2_session_send(h->session, h->tls);
 	tell_close(h, error == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO);
 }
 
+/* Nothing is left to read or write: one side has said GOAWAY. */
 static void end_finished(struct http2 *h)
 {
-	if (h->peer_goes_away && h->goaway_code == NGHTTP2_NO_ERROR) {
-		note(h, "peer closed the connection (GOAWAY)");
-		tell_close(h, 0);
-		return;
-	}
-	/* Without a GOAWAY from the peer it is nghttp2 that has found a fault and said so. */
-	note(h, "HTTP/2 violated");
-	tell_close(h, -EPROTO);
+	bool orderly = h->peer_goes_away && h->goaway_code == NGHTTP2_NO_ERROR;
+
+	reason_set(&h->reason, orderly ? "peer closed the connection (GOAWAY)" : "HTTP/2 violated");
+	tell_close(h, orderly ? 0 : -EPROTO);
 }
 
 static void flush(struct loop_task *task)
@@ -132,23 +113,18 @@ static void flush(struct loop_task *task)
 		end_finished(h);
 }
 
-static void become_ready(struct http2 *h)
-{
-	if (h->ready || !h->settings_seen || !h->settings_acked)
-		return;
-	h->ready = true;
-	loop_disarm(h->loop, &h->setup_timer);
-	if (h->callbacks->on_ready)
-		h->callbacks->on_ready(h->ctx, tls_peer_name(h->tls));
-}
-
 static void take_settings(struct http2 *h, const nghttp2_frame *frame)
 {
 	if (frame->hd.flags & NGHTTP2_FLAG_ACK)
 		h->settings_acked = true;
 	else
 		h->settings_seen = true;
-	become_ready(h);
+	if (h->ready || !h->settings_seen || !h->settings_acked)
+		return;
+	h->ready = true;
+	loop_disarm(h->loop, &h->setup_timer);
+	if (h->callbacks->on_ready)
+		h->callbacks->on_ready(h->ctx, tls_peer_name(h->tls));
 }
 
 static void take_ping(struct http2 *h, const nghttp2_frame *frame)
@@ -174,9 +150,9 @@ static void take_request(struct http2 *h, int32_t stream_id)
 
 static void note_goaway(struct http2 *h, const char *what, const nghttp2_goaway *goaway)
 {
-	note(h, "%s: %s%s%.*s", what, nghttp2_http2_strerror(goaway->error_code),
-	     goaway->opaque_data_len ? ": " : "", (int)goaway->opaque_data_len,
-	     (const char *)goaway->opaque_data);
+	reason_set(&h->reason, "%s: %s%s%.*s", what, nghttp2_http2_strerror(goaway->error_code),
+		   goaway->opaque_data_len ? ": " : "", (int)goaway->opaque_data_len,
+		   (const char *)goaway->opaque_data);
 }
 
 static void take_goaway(struct http2 *h, const nghttp2_goaway *goaway)
@@ -187,22 +163,18 @@ static void take_goaway(struct http2 *h, const nghttp2_goaway *goaway)
 		note_goaway(h, "peer sent GOAWAY", goaway);
 }
 
-static bool floods(struct http2 *h, const nghttp2_frame *frame)
-{
-	if (!http2_session_floods(&h->rate, frame, loop_now_ns(h->loop)))
-		return false;
-	note(h, "HTTP/2 flood: more than %d control frames in a second",
-	     HTTP2_CONTROL_FRAMES_PER_S_MAX);
-	return true;
-}
-
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
 {
 	struct http2 *h = ctx;
 
 	(void)session;
-	if (gone(h) || floods(h, frame))
+	if (gone(h))
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	if (http2_session_floods(&h->rate, frame, loop_now_ns(h->loop))) {
+		reason_set(&h->reason, "HTTP/2 flood: more than %d control frames in a second",
+			   HTTP2_CONTROL_FRAMES_PER_S_MAX);
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	}
 	switch (frame->hd.type) {
 	case NGHTTP2_SETTINGS:
 		take_settings(h, frame);
@@ -252,8 +224,7 @@ static int on_error(nghttp2_session *session, int error, const char *message, si
 
 	(void)session;
 	(void)error;
-	if (!h->cause_known)
-		snprintf(h->reason, sizeof(h->reason), "HTTP/2 violated: %.*s", (int)len, message);
+	reason_hint(&h->reason, "HTTP/2 violated: %.*s", (int)len, message);
 	return 0;
 }
 
@@ -261,7 +232,11 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 {
 	struct http2 *h = ctx;
 
-	(void)session;
+	/* The rest of a request that is answered already is not wanted. */
+	if (h->server && frame->hd.type == NGHTTP2_HEADERS &&
+	    nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
+		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+					  NGHTTP2_NO_ERROR);
 	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR)
 		note_goaway(h, "HTTP/2 violated", &frame->goaway);
 	return 0;
@@ -282,7 +257,7 @@ static void on_tls_ready(void *ctx)
 	if (gone(h))
 		return;
 	if (http2_session_open(h->server, &handlers, h, &h->session) < 0) {
-		note(h, "out of memory");
+		reason_set(&h->reason, "out of memory");
 		tell_close(h, -ENOMEM);
 		return;
 	}
@@ -296,13 +271,12 @@ static void on_tls_data(void *ctx, const uint8_t *data, size_t len)
 
 	if (gone(h))
 		return;
-	if (!h->cause_known)
-		h->reason[0] = 0; /* a complaint that ended nothing */
+	reason_forget_hint(&h->reason);
 	taken = nghttp2_session_mem_recv(h->session, data, len);
 	if (gone(h))
 		return;
 	if (nghttp2_session_get_outbound_queue_size(h->session) > HTTP2_QUEUE_FRAMES_MAX) {
-		note(h, "HTTP/2 flood: the peer sends but does not read");
+		reason_set(&h->reason, "HTTP/2 flood: the peer sends but does not read");
 		taken = NGHTTP2_ERR_FLOODED;
 	}
 	if (taken < 0)
@@ -324,7 +298,11 @@ static void on_tls_close(void *ctx, int err, const char *reason)
 
 	if (gone(h))
 		return;
-	note(h, "%s", reason);
+	if (h->peer_goes_away) {
+		end_finished(h);
+		return;
+	}
+	reason_set(&h->reason, "%s", reason);
 	tell_close(h, err);
 }
 
@@ -344,8 +322,8 @@ static void on_setup_timeout(struct timer *timer)
 		missing = "no HTTP/2 SETTINGS";
 	else if (tls_connected(h->tls))
 		missing = "no TLS handshake";
-	note(h, "timed out: %s after %llu ms", missing,
-	     (unsigned long long)(h->setup_timeout_ns / NS_PER_MS));
+	reason_set(&h->reason, "timed out: %s after %llu ms", missing,
+		   (unsigned long long)(h->setup_timeout_ns / NS_PER_MS));
 	tls_abort(h->tls);
 	h->tls = NULL;
 	tell_close(h, -ETIMEDOUT);
@@ -382,6 +360,18 @@ static struct http2 *make(struct loop *loop, bool server, uint64_t setup_timeout
 	return h;
 }
 
+/* The last step of both roles: `err` tells whether tls has begun. */
+static int begin(struct http2 *h, int err, struct http2 **http2)
+{
+	if (err) {
+		free(h);
+		return err;
+	}
+	loop_arm(h->loop, &h->setup_timer, loop_now_ns(h->loop) + h->setup_timeout_ns);
+	*http2 = h;
+	return 0;
+}
+
 int http2_client(struct loop *loop, const struct sockaddr *addr, struct tls_context *context,
 		 const char *expected_name, const struct tcp_opts *opts,
 		 const struct http2_callbacks *callbacks, void *ctx, struct http2 **http2)
@@ -395,13 +385,7 @@ int http2_client(struct loop *loop, const struct sockaddr *addr, struct tls_cont
 	below.connect_timeout_ns = 0; /* our timer covers it */
 	below.low_water_bytes = HTTP2_QUEUE_BYTES_MAX / 2;
 	err = tls_connect(loop, addr, &below, context, expected_name, &tls_events, h, &h->tls);
-	if (err) {
-		free(h);
-		return err;
-	}
-	loop_arm(loop, &h->setup_timer, loop_now_ns(loop) + h->setup_timeout_ns);
-	*http2 = h;
-	return 0;
+	return begin(h, err, http2);
 }
 
 int http2_server(struct loop *loop, int fd, struct tls_context *context,
@@ -414,13 +398,7 @@ int http2_server(struct loop *loop, int fd, struct tls_context *context,
 	if (!h)
 		return -ENOMEM;
 	err = tls_accept(loop, fd, &below, context, &tls_events, h, &h->tls);
-	if (err) {
-		free(h);
-		return err;
-	}
-	loop_arm(loop, &h->setup_timer, loop_now_ns(loop) + h->setup_timeout_ns);
-	*http2 = h;
-	return 0;
+	return begin(h, err, http2);
 }
 
 int http2_ping(struct http2 *http2, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
@@ -453,17 +431,12 @@ int http2_fd(const struct http2 *http2)
 	return http2->tls ? tls_fd(http2->tls) : -1;
 }
 
-static void detach(struct http2 *http2)
-{
-	http2->detached = true;
-	loop_disarm(http2->loop, &http2->setup_timer);
-}
-
 void http2_goaway_close(struct http2 *http2)
 {
 	if (!http2 || http2->detached)
 		return;
-	detach(http2);
+	http2->detached = true;
+	loop_disarm(http2->loop, &http2->setup_timer);
 	if (http2->tls && http2->session) {
 		nghttp2_session_terminate_session(http2->session, NGHTTP2_NO_ERROR);
 		http2->closing = true;
@@ -479,7 +452,8 @@ void http2_abort(struct http2 *http2)
 {
 	if (!http2 || http2->detached)
 		return;
-	detach(http2);
+	http2->detached = true;
+	loop_disarm(http2->loop, &http2->setup_timer);
 	tls_abort(http2->tls);
 	http2->tls = NULL;
 	loop_reap(http2->loop, &http2->free_task);

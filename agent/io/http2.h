@@ -78,8 +78,8 @@ int http2_server(struct loop *loop, int fd, struct tls_context *context,
 int http2_ping(struct http2 *http2, const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
 
 /*
- * Server: answers a stream with HTTP 200 and this gRPC status, headers only; `message` (NULL: none)
- * must be plain ASCII without '%'. 0, -ENOTCONN, -ENOENT when the stream is gone, -ENOMEM.
+ * Server: answers a stream with HTTP 200 and this gRPC status, headers only; `message` (NULL:
+ * none) must be plain ASCII without '%'. 0, -ENOTCONN, -ENOENT when the stream is gone, -ENOMEM.
  */
 int http2_answer(struct http2 *http2, int32_t stream_id, unsigned grpc_status, const char *message);
 

@@ -9,8 +9,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Zero-initialised is empty. A connection receives one block of headers at a time, so it needs only
- * one of these. */
+/*
+ * Zero-initialised is empty. A connection receives one block of headers at a time, so it needs
+ * only one of these.
+ */
 struct http2_request {
 	char *method; /* NULL until seen */
 	char *path;

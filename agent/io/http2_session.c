@@ -119,9 +119,6 @@ int http2_session_answer(nghttp2_session *session, int32_t stream_id, unsigned g
 		fields[count++] = field("grpc-message", message);
 	if (nghttp2_submit_response(session, stream_id, fields, count, NULL))
 		return -ENOMEM;
-	/* The rest of a request that is answered already is not wanted. */
-	if (nghttp2_session_get_stream_remote_close(session, stream_id) == 0)
-		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, stream_id, NGHTTP2_NO_ERROR);
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Room: agent/io. An nghttp2 session with knell's limits, and what is done to a session as a whole.
+ * Room: agent/io. An nghttp2 session with knell's limits, and what is done to a session as a
+ * whole.
  * May call: tls, nghttp2. Called by: http2.
  */
 #ifndef KNELL_IO_HTTP2_SESSION_H

@@ -14,10 +14,10 @@
  *
  * Failure modes:
  * - The completion queue overflows: the kernel keeps the rest (NODROP) and hands it over on the
- * next visit.
- * - The submission queue is full: submit early. The kernel has no room for that because completions
- * wait: they are set aside, undelivered since we are inside somebody's callback, and the loop takes
- * them first.
+ *   next visit.
+ * - The submission queue is full: submit early. The kernel has no room for that because
+ *   completions wait: they are set aside, undelivered since we are inside somebody's callback, and
+ *   the loop takes them first.
  * - EINTR: a signal outside of loop_signal(); wait again.
  */
 #include "loop.h"
@@ -33,8 +33,10 @@ enum {
 	SQ_ENTRIES = 512,
 	CQ_ENTRIES = 4096,
 	HANDLE_AT_ONCE = 64,
-	/* How often one batch may go back to the kernel, or to the deferred tasks, before others
-	   get their turn. */
+	/*
+	 * How often one batch may go back to the kernel, or to the deferred tasks, before others
+	 * get their turn.
+	 */
 	SETTLE_ROUNDS = 8,
 	CLOSE_WAIT_MS = 1000,
 };
@@ -186,8 +188,23 @@ static unsigned take(struct loop *loop, struct set_aside *taken, unsigned room)
 	return count;
 }
 
-/* Handles all completions that are there; how many. Bounded: an operation that completes at once
- * can only be resubmitted later. */
+static size_t deliver_aside(struct loop *loop)
+{
+	size_t delivered = 0;
+
+	while (delivered < loop->aside_count) {
+		struct set_aside completion = loop->aside[delivered++]; /* the array may move */
+
+		deliver(loop, &completion);
+	}
+	loop->aside_count = 0;
+	return delivered;
+}
+
+/*
+ * Handles all completions that are there; how many. Bounded: an operation that completes at once
+ * can only be resubmitted later.
+ */
 static size_t handle_completions(struct loop *loop)
 {
 	struct set_aside taken[HANDLE_AT_ONCE];
@@ -196,24 +213,13 @@ static size_t handle_completions(struct loop *loop)
 
 	if (io_uring_cq_has_overflow(&loop->uring))
 		loop->stats.overflows++;
-	for (size_t i = 0; i < loop->aside_count; i++, handled++) {
-		struct set_aside completion = loop->aside[i]; /* the array may move below us */
-
-		deliver(loop, &completion);
-	}
-	loop->aside_count = 0;
+	handled += deliver_aside(loop);
 	while ((count = take(loop, taken, HANDLE_AT_ONCE)) > 0) {
 		for (unsigned i = 0; i < count; i++)
 			deliver(loop, &taken[i]);
-		handled += count;
-		/* A callback had to set some aside: these are younger than `taken`, older than the
-		 * ring's. */
-		for (size_t i = 0; i < loop->aside_count; i++, handled++) {
-			struct set_aside completion = loop->aside[i];
-
-			deliver(loop, &completion);
-		}
-		loop->aside_count = 0;
+		/* What a callback had to set aside is younger than `taken`, older than the ring's.
+		 */
+		handled += count + deliver_aside(loop);
 	}
 	return handled;
 }
@@ -248,8 +254,7 @@ struct io_uring_sqe *loop_sqe(struct loop *loop, struct loop_op *op)
 		if (err == -EBUSY || err == -EAGAIN)
 			set_completions_aside(loop);
 		else if (err < 0 && err != -EINTR)
-			abort(); /* the ring itself is broken: no operation of this process can go
-				    on */
+			abort(); /* the ring is broken: nothing can ever complete again */
 	}
 	io_uring_sqe_set_data(sqe, op);
 	loop->in_flight++;
@@ -288,8 +293,10 @@ static bool run_first(struct task_list *list)
 	return true;
 }
 
-/* Rounds, because a flush of one layer makes work for the layer below that belongs into the same
- * batch. */
+/*
+ * Rounds, because a flush of one layer makes work for the layer below that belongs into the same
+ * batch.
+ */
 static void run_deferred(struct loop *loop)
 {
 	for (int round = 0; round < SETTLE_ROUNDS; round++) {
@@ -314,8 +321,10 @@ static void run_reaping(struct loop *loop)
 		;
 }
 
-/* Submits and waits until a completion is there, `deadline_ns` is reached or there is other work at
- * hand. */
+/*
+ * Submits and waits until a completion is there, `deadline_ns` is reached or there is other work
+ * at hand.
+ */
 static int wait_for_work(struct loop *loop, uint64_t deadline_ns)
 {
 	struct __kernel_timespec ts, *timeout = NULL;
@@ -378,8 +387,10 @@ void loop_close(struct loop *loop)
 
 	if (!loop)
 		return;
-	/* Last words first: what was queued before a tcp_close() is sent before the rest is
-	 * cancelled. */
+	/*
+	 * Last words first: what was queued before a tcp_close() is sent before the rest is
+	 * cancelled.
+	 */
 	handle_batch(loop);
 	io_uring_submit_and_get_events(&loop->uring);
 	handle_batch(loop);

@@ -26,16 +26,17 @@ struct loop;
 
 /*
  * One kind of operation of an owner, embedded there. `done` runs once per completion, `res` as the
- * kernel gave it
- * (-errno on failure); while cqe_flags has IORING_CQE_F_MORE, more follow. The owner's memory must
- * outlive the last completion.
+ * kernel gave it (-errno on failure); while cqe_flags has IORING_CQE_F_MORE, more follow. The
+ * owner's memory must outlive the last completion.
  */
 struct loop_op {
 	void (*done)(struct loop_op *op, int res, uint32_t cqe_flags);
 };
 
-/* Work put off, embedded in its owner; zero but for `run`. It may be put off again once it has
- * begun to run. */
+/*
+ * Work put off, embedded in its owner; zero but for `run`. It may be put off again once it has
+ * begun to run.
+ */
 struct loop_task {
 	void (*run)(struct loop_task *task);
 	STAILQ_ENTRY(loop_task) entry;
@@ -46,8 +47,7 @@ struct loop_stats {
 	uint64_t batches;    /* times the loop woke */
 	uint64_t longest_ns; /* the longest batch: everyone else waited that long */
 	uint64_t last_ns;
-	uint64_t overflows; /* batches that found the kernel's completion queue overflown (nothing
-			       is lost) */
+	uint64_t overflows; /* of the kernel's completion queue; nothing is lost by it */
 };
 
 /*
@@ -64,8 +64,10 @@ int loop_open(struct loop **loop, char *why, size_t why_size);
  */
 void loop_close(struct loop *loop);
 
-/* Runs until loop_stop(); 0, or -errno when the kernel refuses to wait. May be run again
- * afterwards. */
+/*
+ * Runs until loop_stop(); 0, or -errno when the kernel refuses to wait. May be run again
+ * afterwards.
+ */
 int loop_run(struct loop *loop);
 
 /* Ends loop_run() after the present batch. */
@@ -86,15 +88,17 @@ struct io_uring_sqe *loop_sqe(struct loop *loop, struct loop_op *op);
 /* Asks the kernel to end what `op` has in flight; op->done still runs, usually with -ECANCELED. */
 void loop_cancel(struct loop *loop, struct loop_op *op);
 
-/* Arms or moves `timer`; see timer.h. An answer that is there already beats a timer that has
- * expired. */
+/*
+ * Arms or moves `timer`; see timer.h. An answer that is there already beats a timer that has
+ * expired.
+ */
 void loop_arm(struct loop *loop, struct timer *timer, uint64_t deadline_ns);
 void loop_disarm(struct loop *loop, struct timer *timer);
 
 /*
- * Runs `task` at the end of this batch, before it is submitted. For what many callbacks ask for and
- * should happen once: flushing. Does nothing when it is queued already. The owner must live until
- * it has run.
+ * Runs `task` at the end of this batch, before it is submitted. For what many callbacks ask for
+ * and should happen once: flushing. Does nothing when it is queued already. The owner must live
+ * until it has run.
  */
 void loop_defer(struct loop *loop, struct loop_task *task);
 

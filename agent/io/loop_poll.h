@@ -13,9 +13,9 @@
 struct loop_poll;
 
 /*
- * Calls ready(ctx, revents) whenever `fd` becomes ready for `events` (POLLIN, ...). It tells edges,
- * so the callback must read until EAGAIN. If the descriptor cannot be watched any longer, POLLERR
- * comes once and then nothing more. `fd` stays the caller's and must stay open until
+ * Calls ready(ctx, revents) whenever `fd` becomes ready for `events` (POLLIN, ...). It tells
+ * edges, so the callback must read until EAGAIN. If the descriptor cannot be watched any longer,
+ * POLLERR comes once and then nothing more. `fd` stays the caller's and must stay open until
  * loop_poll_stop(). 0 and *poll, or -ENOMEM.
  */
 int loop_poll(struct loop *loop, int fd, uint32_t events,

@@ -23,15 +23,18 @@ struct pool {
 	uint8_t *memory;
 };
 
-/* Registers the pool with `uring`. 0, or -errno (-EINVAL: a kernel before 5.19) with nothing kept.
+/*
+ * Registers the pool with `uring`. 0, or -errno (-EINVAL: a kernel before 5.19) with nothing kept.
  */
 int pool_open(struct pool *pool, struct io_uring *uring);
 
 /* Frees the memory; the ring must be gone already, with it the kernel's use of the buffers. */
 void pool_close(struct pool *pool);
 
-/* The buffer that a completion with IORING_CQE_F_BUFFER in `cqe_flags` filled. Valid until
- * pool_give(). */
+/*
+ * The buffer that a completion with IORING_CQE_F_BUFFER in `cqe_flags` filled. Valid until
+ * pool_give().
+ */
 uint8_t *pool_buffer(const struct pool *pool, uint32_t cqe_flags);
 
 /* Hands that buffer back to the kernel. */

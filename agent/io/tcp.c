@@ -9,14 +9,14 @@
  *
  * Failure modes:
  * - Connecting takes too long: the connect is cancelled and reported as -ETIMEDOUT, unless it
- * succeeded first.
+ *   succeeded first.
  * - A send fails: the queue is dropped but the owner hears nothing yet. The receive in flight
- * delivers what the peer said before (often why it closed) and then ends, and only that is
- * reported, with the error of the send.
+ *   delivers what the peer said before (often why it closed) and then ends, and only that is
+ *   reported, with the error of the send.
  * - The pool is empty: the receive is tried again.
  * - Closed or aborted with operations in flight: the memory and the descriptor live until the last
- * has completed, since the kernel holds pointers to the one and a pending operation could hit a
- * reused number of the other.
+ *   has completed, since the kernel holds pointers to the one and a pending operation could hit a
+ *   reused number of the other.
  */
 #include "tcp.h"
 

@@ -22,13 +22,16 @@ struct tcp;
 struct tcp_callbacks {
 	/* tcp_connect() only, once, first: 0, or -errno and then nothing else. */
 	void (*on_connect)(void *ctx, int err);
-	/* `data` is valid during the call. len 0, once: the peer has finished; we may still send.
+	/*
+	 * `data` is valid during the call. len 0, once: the peer has finished; we may still send.
 	 */
 	void (*on_data)(void *ctx, const uint8_t *data, size_t len);
 	/* May be NULL. The queue has sunk to the low-water mark after it stood above. */
 	void (*on_writable)(void *ctx);
-	/* Once, last: 0 when both sides had finished, or -errno. The owner still has to call
-	 * tcp_close(). */
+	/*
+	 * Once, last: 0 when both sides had finished, or -errno. The owner still has to call
+	 * tcp_close().
+	 */
 	void (*on_close)(void *ctx, int err);
 };
 
@@ -55,8 +58,10 @@ enum { TCP_SEND_LIMIT_BYTES = 4 << 20 };
 int tcp_connect(struct loop *loop, const struct sockaddr *addr, const struct tcp_opts *opts,
 		const struct tcp_callbacks *callbacks, void *ctx, struct tcp **tcp);
 
-/* Takes over the connected socket `fd`. 0 and *tcp; or -errno and `fd` is still the caller's.
- * `opts` may be NULL. */
+/*
+ * Takes over the connected socket `fd`. 0 and *tcp; or -errno and `fd` is still the caller's.
+ * `opts` may be NULL.
+ */
 int tcp_adopt(struct loop *loop, int fd, const struct tcp_opts *opts,
 	      const struct tcp_callbacks *callbacks, void *ctx, struct tcp **tcp);
 
@@ -73,8 +78,10 @@ size_t tcp_queued(const struct tcp *tcp);
 /* Half close: FIN after the queue; on_data goes on until the peer's. */
 void tcp_shutdown(struct tcp *tcp);
 
-/* Stops and restarts on_data; one more may come after a pause. While paused the end of the peer
- * goes unseen. */
+/*
+ * Stops and restarts on_data; one more may come after a pause. While paused the end of the peer
+ * goes unseen.
+ */
 void tcp_pause(struct tcp *tcp);
 void tcp_resume(struct tcp *tcp);
 

@@ -105,7 +105,8 @@ void timer_arm(struct timer_heap *heap, struct timer *timer, uint64_t deadline_n
 	struct timer **at;
 
 	timer_disarm(heap, timer);
-	/* Whoever re-arms into the past queues behind those that wait since then: nobody starves.
+	/*
+	 * Whoever re-arms into the past queues behind those that wait since then: nobody starves.
 	 */
 	timer->deadline_ns = deadline_ns > heap->ran_to_ns ? deadline_ns : heap->ran_to_ns;
 	timer->order = heap->next_order++;

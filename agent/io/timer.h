@@ -45,8 +45,8 @@ void timer_disarm(struct timer_heap *heap, struct timer *timer);
 uint64_t timer_next_ns(const struct timer_heap *heap);
 
 /*
- * Fires every timer that was armed before this call and whose deadline is at or before `now_ns`, in
- * order of deadline. Timers armed by the callbacks wait for the next call, so this always ends.
+ * Fires every timer that was armed before this call and whose deadline is at or before `now_ns`,
+ * in order of deadline. Timers armed by the callbacks wait for the next call, so this always ends.
  */
 void timer_run(struct timer_heap *heap, uint64_t now_ns);
 

@@ -1,31 +1,31 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Room: agent/io. TLS 1.3 with certificates on both sides, over tcp.
- * May call: tcp, tls_context, tls_bio, tls_reason, OpenSSL. Called by: http2.
+ * May call: tcp, tls_context, tls_bio, tls_reason, reason, OpenSSL. Called by: http2.
  *
- * Happy path: tcp is up, the handshake runs as its bytes come in, then records become plaintext and
- * back.
+ * Happy path: tcp is up, the handshake runs as its bytes come in, then records become plaintext
+ * and back.
  *
  * Failure modes:
  * - We refuse the peer's certificate: the reason is noted where the chain is checked, since only
- * there the certificate at fault is at hand; OpenSSL queues the alert, tcp_close() delivers it.
+ *   there the certificate at fault is at hand; OpenSSL queues the alert, tcp_close() delivers it.
  * - The peer refuses ours: as a client of TLS 1.3 we have finished our handshake by then, and the
- * alert comes as the first thing that we read. It is told as the peer's refusal, not as a read
- * error.
+ *   alert comes as the first thing that we read. It is told as the peer's refusal, not as a read
+ *   error.
  * - The peer goes away: in order (close_notify) or not; the latter is an error, since it may be a
- * truncation.
+ *   truncation.
  */
 #include "tls.h"
 
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "reason.h"
 #include "tls_bio.h"
 #include "tls_reason.h"
 
@@ -42,25 +42,13 @@ struct tls {
 	struct loop_task free_task;
 	char *peer_name;
 	size_t send_limit;
-	char reason[TLS_REASON_BYTES];
+	struct reason reason;
 	bool client;
 	bool connected;
 	bool ready;
 	bool over;     /* on_close has been told */
 	bool detached; /* the owner has let go */
 };
-
-/* Notes why this session fails; the first reason is the cause, later ones are consequences. */
-static void __attribute__((format(printf, 2, 3))) note(struct tls *tls, const char *format, ...)
-{
-	va_list args;
-
-	if (tls->reason[0])
-		return;
-	va_start(args, format);
-	vsnprintf(tls->reason, sizeof(tls->reason), format, args);
-	va_end(args);
-}
 
 static int on_verify(int good, X509_STORE_CTX *store)
 {
@@ -74,10 +62,10 @@ static int on_verify(int good, X509_STORE_CTX *store)
 		char name[TLS_NAME_BYTES];
 
 		tls_reason_name(X509_STORE_CTX_get0_cert(store), name, sizeof(name));
-		note(tls, "name mismatch: expected %s, got %s", tls->peer_name,
-		     name[0] ? name : "no name");
+		reason_set(&tls->reason, "name mismatch: expected %s, got %s", tls->peer_name,
+			   name[0] ? name : "no name");
 	} else {
-		note(tls, "%s", X509_verify_cert_error_string(err));
+		reason_set(&tls->reason, "%s", X509_verify_cert_error_string(err));
 	}
 	return 0;
 }
@@ -85,8 +73,10 @@ static int on_verify(int good, X509_STORE_CTX *store)
 /* Puts what OpenSSL complains about into words, unless on_verify() has already. */
 static void note_ssl_error(struct tls *tls)
 {
-	if (!tls->reason[0])
-		tls_reason(tls->reason, sizeof(tls->reason));
+	char words[REASON_BYTES];
+
+	tls_reason(words, sizeof(words));
+	reason_set(&tls->reason, "%s", words);
 	ERR_clear_error();
 }
 
@@ -96,7 +86,7 @@ static void tell_close(struct tls *tls, int err)
 	tls->over = true;
 	tcp_close(tls->tcp);
 	tls->tcp = NULL;
-	tls->callbacks->on_close(tls->ctx, err, tls->reason);
+	tls->callbacks->on_close(tls->ctx, err, tls->reason.words);
 }
 
 static void fail(struct tls *tls)
@@ -127,7 +117,7 @@ static bool shake_hands(struct tls *tls)
 		return false;
 	}
 	if (!speaks_h2(tls->ssl)) {
-		note(tls, "peer did not agree to h2 (ALPN)");
+		reason_set(&tls->reason, "peer did not agree to h2 (ALPN)");
 		tell_close(tls, -EPROTO);
 		return false;
 	}
@@ -137,7 +127,7 @@ static bool shake_hands(struct tls *tls)
 		tls_reason_name(SSL_get0_peer_certificate(tls->ssl), name, sizeof(name));
 		tls->peer_name = strdup(name);
 		if (!tls->peer_name) {
-			note(tls, "out of memory");
+			reason_set(&tls->reason, "out of memory");
 			tell_close(tls, -ENOMEM);
 			return false;
 		}
@@ -165,7 +155,7 @@ static void read_records(struct tls *tls)
 		case SSL_ERROR_WANT_READ:
 			return;
 		case SSL_ERROR_ZERO_RETURN:
-			note(tls, "peer closed the connection");
+			reason_set(&tls->reason, "peer closed the connection");
 			tell_close(tls, 0);
 			return;
 		default:
@@ -180,7 +170,7 @@ static void on_tcp_connect(void *ctx, int err)
 	struct tls *tls = ctx;
 
 	if (err) {
-		note(tls, "cannot connect: %s", strerror(-err));
+		reason_set(&tls->reason, "cannot connect: %s", strerror(-err));
 		tell_close(tls, err);
 		return;
 	}
@@ -193,8 +183,9 @@ static void on_tcp_data(void *ctx, const uint8_t *data, size_t len)
 	struct tls *tls = ctx;
 
 	if (!len) {
-		note(tls, tls->ready ? "peer closed the connection without notice"
-				     : "peer closed the connection during the TLS handshake");
+		reason_set(&tls->reason,
+			   tls->ready ? "peer closed the connection without notice"
+				      : "peer closed the connection during the TLS handshake");
 		tell_close(tls, -ECONNRESET);
 		return;
 	}
@@ -216,7 +207,8 @@ static void on_tcp_close(void *ctx, int err)
 {
 	struct tls *tls = ctx;
 
-	note(tls, "%s", err ? strerror(-err) : "peer closed the connection without notice");
+	reason_set(&tls->reason, "%s",
+		   err ? strerror(-err) : "peer closed the connection without notice");
 	tell_close(tls, err ? err : -ECONNRESET);
 }
 

@@ -17,7 +17,7 @@
 
 struct tls;
 
-enum { TLS_REASON_BYTES = 256, TLS_NAME_BYTES = 256 };
+enum { TLS_NAME_BYTES = 256 };
 
 /*
  * What the owner hears. No callback runs from inside a tls_*() call, and none after tls_close() or
@@ -48,8 +48,10 @@ int tls_connect(struct loop *loop, const struct sockaddr *addr, const struct tcp
 		struct tls_context *context, const char *expected_name,
 		const struct tls_callbacks *callbacks, void *ctx, struct tls **tls);
 
-/* Shakes hands as the server on the accepted socket `fd`. 0 and *tls; or -errno and `fd` is still
- * the caller's. */
+/*
+ * Shakes hands as the server on the accepted socket `fd`. 0 and *tls; or -errno and `fd` is still
+ * the caller's.
+ */
 int tls_accept(struct loop *loop, int fd, const struct tcp_opts *opts, struct tls_context *context,
 	       const struct tls_callbacks *callbacks, void *ctx, struct tls **tls);
 
@@ -74,8 +76,10 @@ int tls_fd(const struct tls *tls);
 /* Gives `tls` up gracefully: close_notify, then tcp_close(). NULL is allowed. */
 void tls_close(struct tls *tls);
 
-/* Gives `tls` up at once: tcp_abort(); the session is freed when the loop has time. NULL is
- * allowed. */
+/*
+ * Gives `tls` up at once: tcp_abort(); the session is freed when the loop has time. NULL is
+ * allowed.
+ */
 void tls_abort(struct tls *tls);
 
 #endif

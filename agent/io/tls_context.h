@@ -14,8 +14,8 @@ struct tls_context;
 /*
  * Loads our identity: the certificate (chain) and key that both roles show, and the CA that both
  * roles trust. 0 and *context, or -errno with why[0..why_size) naming the file and what is wrong
- * with it (missing, unreadable, not a certificate, the key does not fit, expired). Reads files: not
- * for the running loop.
+ * with it (missing, unreadable, not a certificate, the key does not fit, expired). Reads files:
+ * not for the running loop.
  */
 int tls_context_open(const char *cert_file, const char *key_file, const char *ca_file,
 		     struct tls_context **context, char *why, size_t why_size);

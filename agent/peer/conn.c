@@ -8,8 +8,10 @@
  * first connection to a peer is the heartbeat's; once it stands the pool is filled up, one dial at
  * a time (single flight: a peer that comes back is not greeted by a thousand handshakes at once).
  * Failure modes: a dial fails: backoff with jitter, doubled to BACKOFF_MAX_NS. A connection closes:
- * out of the list, dialled again. Evicted: http2_abort, which detaches at once and frees later. The
- * peer is lost or dead: no dial at all until conn_allow(); the probes will hear its return.
+ * out of the list, dialled again. Evicted: out of the lists at once, and deaf; ending and freeing
+ * follow when the loop has time, since to touch a thousand sockets takes longer than to forget
+ * them. The peer is lost or dead: no dial at all until conn_allow(); the probes will hear its
+ * return.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -36,9 +38,11 @@ struct conn {
 	struct conn_cache *cache;
 	struct roster_peer *peer;
 	struct http2 *http2;
+	struct loop_task free_task;
 	enum conn_role role;
 	enum conn_state state;
 	unsigned int leases;
+	bool ended; /* out of every list; only free_task still knows it */
 	uint64_t id;
 	uint64_t made_ns;
 	uint64_t cookie;
@@ -83,6 +87,14 @@ static struct conn_list *list_of(struct conn *conn)
 	return conn->peer ? &dialler_of(conn->cache, conn->peer)->conns : &conn->cache->strangers;
 }
 
+static void conn_free(struct loop_task *task)
+{
+	struct conn *conn = LOOP_OWNER(task, struct conn, free_task);
+
+	http2_abort(conn->http2);
+	free(conn);
+}
+
 static struct conn *conn_new(struct conn_cache *cache, struct roster_peer *peer,
 			     enum conn_role role)
 {
@@ -93,6 +105,7 @@ static struct conn *conn_new(struct conn_cache *cache, struct roster_peer *peer,
 	conn->cache = cache;
 	conn->peer = peer;
 	conn->role = role;
+	conn->free_task.run = conn_free;
 	conn->state = CONN_CONNECTING;
 	conn->id = ++cache->next_id;
 	conn->made_ns = loop_now_ns(cache->loop);
@@ -101,7 +114,7 @@ static struct conn *conn_new(struct conn_cache *cache, struct roster_peer *peer,
 	return conn;
 }
 
-/* Out of every list; the HTTP/2 connection is ended and freed when the loop has time. */
+/* Out of every list and deaf; ended and freed when the loop has time. The cache may go before. */
 static void conn_end(struct conn *conn)
 {
 	struct conn_cache *cache = conn->cache;
@@ -109,7 +122,8 @@ static void conn_end(struct conn *conn)
 
 	TAILQ_REMOVE(list_of(conn), conn, of_peer);
 	TAILQ_REMOVE(&cache->all, conn, of_cache);
-	http2_abort(conn->http2);
+	conn->ended = true;
+	loop_reap(cache->loop, &conn->free_task);
 	if (dialler && conn->role != CONN_ACCEPTED) {
 		if (conn->state != CONN_CONNECTING)
 			dialler->ready--;
@@ -120,7 +134,6 @@ static void conn_end(struct conn *conn)
 			cache->hooks->heartbeat(cache->ctx, conn->peer, NULL);
 		}
 	}
-	free(conn);
 }
 
 /* Between half and all of the backoff, so that peers which lost us together return apart. */
@@ -196,6 +209,8 @@ static void on_ready(void *ctx, const char *peer_name)
 	struct conn *conn = ctx;
 	socklen_t size = sizeof(conn->cookie);
 
+	if (conn->ended)
+		return;
 	conn->state = CONN_READY;
 	if (getsockopt(http2_fd(conn->http2), SOL_SOCKET, SO_COOKIE, &conn->cookie, &size))
 		conn->cookie = 0;
@@ -210,7 +225,7 @@ static void on_ping(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 	struct conn *conn = ctx;
 	struct conn_cache *cache = conn->cache;
 
-	if (conn->role == CONN_ACCEPTED && conn->peer)
+	if (!conn->ended && conn->role == CONN_ACCEPTED && conn->peer)
 		cache->hooks->pinged(cache->ctx, conn->peer, http2_fd(conn->http2), opaque);
 }
 
@@ -219,7 +234,7 @@ static void on_ping_ack(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 	struct conn *conn = ctx;
 	struct conn_cache *cache = conn->cache;
 
-	if (conn->peer)
+	if (!conn->ended && conn->peer)
 		cache->hooks->ping_ack(cache->ctx, conn->peer, opaque);
 }
 
@@ -231,6 +246,8 @@ static void on_close(void *ctx, int err, const char *reason)
 	enum conn_role role = conn->role;
 	bool was_connecting = conn->state == CONN_CONNECTING;
 
+	if (conn->ended)
+		return;
 	if (role == CONN_ACCEPTED && was_connecting && err == -EPROTO)
 		cache->hooks->refused(cache->ctx, reason);
 	conn_end(conn);

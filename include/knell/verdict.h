@@ -38,15 +38,21 @@
 #define VERDICT_TUPLES_MAX 8
 #define VERDICT_SENDS_MAX  1000000
 
-#define VERDICT_PPM	       1000000
+#define VERDICT_PPM 1000000
+/* Losses less likely than this were not independent: they were an outage. */
+#define VERDICT_CHANCE_MD      6000
 #define VERDICT_LOSS_START_PPM 1000
 /* One transmission moves the loss estimate by 1/512 of its distance. */
 #define VERDICT_LOSS_SHIFT 9
-/* A longer recovered silence pulls tau up by 1/4 of the distance, a shorter one down by 1/64. */
-#define VERDICT_TAU_UP_SHIFT   2
-#define VERDICT_TAU_DOWN_SHIFT 6
-/* A quiet second takes 1/512 off what tau has learnt: half of it is forgotten in six minutes. */
-#define VERDICT_TAU_CALM_SHIFT 9
+/*
+ * What tau learns from one recovered silence: 1/4 of the distance at first, since a site that has
+ * bursts shows them soon, then 1/5, 1/6 and so on down to 1/16. Up and down alike, so that it
+ * settles at the mean, which is what the rule takes tau for.
+ */
+#define VERDICT_TAU_LESSONS_MIN 4
+#define VERDICT_TAU_LESSONS_MAX 16
+/* A quiet second takes 1/2048 off what tau has learnt: half of it is forgotten in 24 minutes. */
+#define VERDICT_TAU_CALM_SHIFT 11
 #define VERDICT_TAU_CALM_NS    1000000000ULL
 /* tau never exceeds this many times the profile's, so detection stays bounded. */
 #define VERDICT_TAU_FACTOR_MAX 8
@@ -105,9 +111,9 @@ struct verdict_tally {
 
 /* What the node knows about everybody else at this moment. */
 struct verdict_view {
-	__u64 heard_ns; /* anybody at all */
-	__u32 silent;	/* peers with an unanswered transmission */
-	__u32 peers;	/* peers known */
+	__u64 heard_ns;	 /* anybody at all */
+	__u32 silent;	 /* peers with an unanswered transmission */
+	__u32 peers;	 /* peers known */
 	__u32 link_down; /* this node's own link has no carrier */
 	__u32 pad;
 };
@@ -128,20 +134,20 @@ struct verdict_peer {
 	__u32 epoch; /* silences so far: names the episode */
 	__u32 seq;   /* transitions so far: names the verdict */
 	__u16 state;
-	__u16 reason; /* of the last transition */
-	__u32 noted;  /* enum verdict_reason noted by the agent, 0: none */
-	__u32 pad;
+	__u16 reason;  /* of the last transition */
+	__u32 noted;   /* enum verdict_reason noted by the agent, 0: none */
+	__u32 lessons; /* recovered silences that learnt_tau_ns stands on, saturating */
 };
 
 /**
  * verdict_log10_md - 1000 * log10(value) for value >= 1.
  *
- * Interpolates the mantissa between powers of two with the parabola 0.0861 * 4 f (1 - f), error
- * below 3 md (checked against libm in tests/unit/test_verdict.c).
+ * Interpolates the mantissa between powers of two with f (1 - f) (0.418 - 0.148 f), error
+ * below 2 md (checked against libm in tests/unit/test_verdict.c).
  */
 VERDICT_INLINE __u32 verdict_log10_md(__u32 value)
 {
-	__u32 exponent = 0, mantissa = value, fraction, log2_milli;
+	__u32 exponent = 0, mantissa = value, fraction, bulge, log2_milli;
 
 	if (mantissa >= 1U << 16) {
 		mantissa >>= 16;
@@ -163,9 +169,9 @@ VERDICT_INLINE __u32 verdict_log10_md(__u32 value)
 		exponent += 1;
 	/* fraction in 1/1024 of the way from 2^exponent to the next power */
 	fraction = (__u32)((((__u64)value << 10) >> (exponent & 31)) & 1023);
-	log2_milli = exponent * 1000 + (fraction * 1000 >> 10) +
-		     (__u32)((344ULL * fraction * (1024 - fraction)) >> 20);
-	return log2_milli * 30103 / 100000;
+	bulge = fraction * (1024 - fraction) * (418 - (148 * fraction >> 10)) >> 10;
+	log2_milli = exponent * 1000 + ((fraction * 1000 + bulge + 512) >> 10);
+	return (log2_milli * 30103 + 50000) / 100000;
 }
 
 /** verdict_loss_md - what one lost transmission proves at this loss rate; L in the rule. */
@@ -198,12 +204,13 @@ VERDICT_INLINE __u64 verdict_tau_ns(const struct verdict_rule *rule,
  * verdict_count - add one event of @sends unanswered transmissions to a tally.
  *
  * @loss_md: verdict_loss_md() of the peer. @tau_ns: verdict_tau_ns() of the peer.
- * Several sockets that fire together add what the time between them is worth: nothing.
+ * Several sockets that fire together add what the time between them is worth: nothing. For the same
+ * reason the first event adds L alone, however many sends it reports: they share one five-tuple.
  */
 VERDICT_INLINE void verdict_count(struct verdict_tally *tally, __u64 tau_ns, __u32 loss_md,
 				  __u64 now_ns, __u32 sends)
 {
-	__u64 cap = (__u64)loss_md * sends, gain = cap, dt;
+	__u64 cap = (__u64)loss_md * sends, gain = loss_md, dt;
 
 	if (tally->sends) {
 		dt = now_ns > tally->counted_ns ? now_ns - tally->counted_ns : 0;
@@ -219,8 +226,8 @@ VERDICT_INLINE void verdict_count(struct verdict_tally *tally, __u64 tau_ns, __u
 		tally->counted_ns = now_ns;
 	gain += tally->phi_md;
 	tally->phi_md = gain < VERDICT_PHI_MAX_MD ? (__u32)gain : VERDICT_PHI_MAX_MD;
-	if (tally->sends < VERDICT_SENDS_MAX)
-		tally->sends += sends;
+	tally->sends =
+		sends < VERDICT_SENDS_MAX - tally->sends ? tally->sends + sends : VERDICT_SENDS_MAX;
 }
 
 /** verdict_agree - remember one more silent five-tuple; @tuple is any id that is unique to it. */
@@ -323,14 +330,17 @@ VERDICT_INLINE int verdict_unanswered(struct verdict_peer *peer, const struct ve
 
 /* An outage that ended in "heard" is what tau is: its mean is the estimator of an exponential. */
 VERDICT_INLINE void verdict_learn_tau(struct verdict_peer *peer, const struct verdict_rule *rule,
-				      __u64 silence_ns)
+				      __u64 outage_ns)
 {
 	__u64 learnt = verdict_tau_ns(rule, peer);
+	__u32 share = peer->lessons + VERDICT_TAU_LESSONS_MIN;
 
-	if (silence_ns > learnt)
-		peer->learnt_tau_ns = learnt + ((silence_ns - learnt) >> VERDICT_TAU_UP_SHIFT);
+	if (outage_ns > learnt)
+		peer->learnt_tau_ns = learnt + (outage_ns - learnt) / share;
 	else
-		peer->learnt_tau_ns = learnt - ((learnt - silence_ns) >> VERDICT_TAU_DOWN_SHIFT);
+		peer->learnt_tau_ns = learnt - (learnt - outage_ns) / share;
+	if (share < VERDICT_TAU_LESSONS_MAX)
+		peer->lessons++;
 }
 
 VERDICT_INLINE void verdict_learn_loss(struct verdict_peer *peer, __u32 lost_sends)
@@ -338,6 +348,24 @@ VERDICT_INLINE void verdict_learn_loss(struct verdict_peer *peer, __u32 lost_sen
 	__u32 sends = lost_sends < 16 ? lost_sends : 16;
 
 	peer->loss_ppm += (VERDICT_PPM - peer->loss_ppm) * sends >> VERDICT_LOSS_SHIFT;
+}
+
+/*
+ * A silence is a lesson about loss or about outages, never about both: what independent losses
+ * explain (one instant, or sends * L below VERDICT_CHANCE_MD) teaches the loss rate, the rest
+ * teaches tau. Its length is taken from the first to the last unanswered transmission, which is
+ * certain; the time until the next one happened to be sent is not part of the outage.
+ */
+VERDICT_INLINE void verdict_learn(struct verdict_peer *peer, const struct verdict_rule *rule)
+{
+	const struct verdict_tally *silence = &peer->silence;
+	__u64 outage_ns = silence->counted_ns - silence->began_ns;
+	__u64 chance_md = (__u64)silence->sends * verdict_loss_md(peer->loss_ppm);
+
+	if (!outage_ns || chance_md < VERDICT_CHANCE_MD)
+		verdict_learn_loss(peer, silence->sends);
+	else
+		verdict_learn_tau(peer, rule, outage_ns);
 }
 
 /* A transmission that was answered at once, in a calm: both estimates fade. */
@@ -365,6 +393,9 @@ VERDICT_INLINE void verdict_hold_down(struct verdict_peer *peer, __u64 now_ns)
 /**
  * verdict_heard - something of the peer arrived at @heard_ns (<= @now_ns).
  *
+ * The caller has made sure that @heard_ns is later than the silence's beginning, by the grain of
+ * the stamp it comes from.
+ *
  * Takes lost and dead back. The silence that ends teaches loss rate and tau, unless the peer had
  * been declared dead: a reboot is a death, not an outage of the path. Likewise nothing is learnt
  * from the time this node was cut off. Returns true when the state changed.
@@ -381,10 +412,7 @@ VERDICT_INLINE int verdict_heard(struct verdict_peer *peer, const struct verdict
 		verdict_calm(peer, now_ns);
 	} else {
 		if (peer->state == VERDICT_SUSPECT || peer->state == VERDICT_LOST) {
-			verdict_learn_loss(peer, silence->sends);
-			verdict_learn_tau(
-				peer, rule,
-				heard_ns > silence->began_ns ? heard_ns - silence->began_ns : 0);
+			verdict_learn(peer, rule);
 			peer->calm_ns = now_ns;
 		}
 		if (peer->state == VERDICT_LOST || peer->state == VERDICT_DEAD)
@@ -394,6 +422,17 @@ VERDICT_INLINE int verdict_heard(struct verdict_peer *peer, const struct verdict
 	if (heard_ns > peer->heard_ns)
 		peer->heard_ns = heard_ns;
 	return verdict_settle(peer, verdict_judge(peer, rule, view), reason, now_ns);
+}
+
+/* Still not heard, but nothing proven: suspect, so that it is asked anew. */
+VERDICT_INLINE void verdict_restart_silence(struct verdict_peer *peer, __u64 now_ns)
+{
+	__u32 outstanding = peer->silence.sends ? 1 : 0;
+
+	verdict_forget_silence(peer);
+	peer->silence.sends = outstanding;
+	peer->silence.began_ns = outstanding ? now_ns : 0;
+	peer->silence.counted_ns = peer->silence.began_ns;
 }
 
 /**
@@ -410,7 +449,7 @@ VERDICT_INLINE int verdict_review(struct verdict_peer *peer, const struct verdic
 		reason = VERDICT_REASON_LINK;
 		if (peer->state == VERDICT_ISOLATED && !view->link_down &&
 		    !verdict_alone(peer, view))
-			verdict_forget_silence(peer);
+			verdict_restart_silence(peer, now_ns);
 	}
 	peer->noted = noted;
 	return verdict_settle(peer, verdict_judge(peer, rule, view), reason, now_ns);

@@ -220,7 +220,7 @@ while True:
     threading.Thread(target=echo, args=server.accept()[:1], daemon=True).start()
 ' &
 	pids+=($!)
-	in_a python3 -c '
+	nsenter --net="/run/netns/$a" python3 -c '
 import socket, time
 def connect():
     while True:
@@ -310,11 +310,11 @@ unload_leaves_nothing() {
 
 unload_ends_follow() {
 	local follower
-	"$knell" -j event >"$work/events" 2>"$work/remark" &
+	"$knell" -j event >"$work/last" 2>"$work/last.remark" &
 	follower=$!
 	pids+=("$follower")
-	within 5 test -s "$work/remark" && unload_leaves_nothing || return 1
-	! wait "$follower" && jq -e '.error | test("was unloaded")' "$work/events"
+	within 5 test -s "$work/last.remark" && unload_leaves_nothing || return 1
+	! wait "$follower" && cat "$work/last" && jq -e '.error | test("was unloaded")' "$work/last"
 }
 
 forget_peers() {

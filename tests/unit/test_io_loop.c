@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/*
- * Unit tests of agent/io/loop, loop_poll, loop_signal, listen, tcp and log, over loopback.
- */
+/* Unit tests of agent/io/loop, loop_poll, loop_signal, listen, tcp and log, over loopback. */
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
@@ -459,8 +457,10 @@ static int prepare_small_window(void *ctx, int fd)
 	return setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes)) ? -errno : 0;
 }
 
-/* Big: the client does not read until the echo stands in the server's queue, so both sides feel the
- * pressure. */
+/*
+ * Big: the client does not read until the echo stands in the server's queue, so both sides feel
+ * the pressure.
+ */
 START_TEST(echo_with_back_pressure_and_half_close)
 {
 	struct tcp_opts opts = {.send_limit_bytes = 256 << 10, .prepare = prepare_small_window};
@@ -515,7 +515,9 @@ START_TEST(refused_connect_is_told_once)
 }
 END_TEST
 
-/* A listener whose backlog is full drops SYNs: the connection hangs without any network in between.
+/*
+ * A listener whose backlog is full drops SYNs: the connection hangs without any network in
+ * between.
  */
 START_TEST(connect_times_out)
 {

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause
-/*
- * Unit tests of agent/io/timer: order, re-arming, disarming and freeing from callbacks.
- */
+/* Unit tests of agent/io/timer: order, re-arming, disarming and freeing from callbacks. */
 #include <check.h>
 #include <stdlib.h>
 
@@ -63,7 +61,9 @@ static struct probe make(struct timer_heap *heap, int *turn, void (*fire)(struct
 	return (struct probe){.timer.fire = fire, .heap = heap, .turn = turn};
 }
 
-/* The heap's promises: every parent is no later than its children, links agree, the count is right.
+/*
+ * The heap's promises: every parent is no later than its children, links agree, the count is
+ * right.
  */
 static size_t verify(const struct timer *timer, const struct timer *parent)
 {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Unit tests of agent/io/tls and tls_context: who is let in, who is not, and whether the reason can
- * be read, on both sides. Where our own side would not do what the test needs (show an expired
+ * Unit tests of agent/io/tls and tls_context: who is let in, who is not, and whether the reason
+ * can be read, on both sides. Where our own side would not do what the test needs (show an expired
  * certificate, or none), a blocking OpenSSL peer in a thread does it.
  */
 #include <arpa/inet.h>
@@ -21,6 +21,7 @@
 #include "io/listen.h"
 #include "io/loop.h"
 #include "io/loop_poll.h"
+#include "io/reason.h"
 #include "io/tls.h"
 #include "io/tls_context.h"
 #include "io_certs.h"
@@ -40,7 +41,7 @@ struct end {
 	struct tls_context *context;
 	bool ready;
 	int closed; /* 1: not told */
-	char reason[TLS_REASON_BYTES];
+	char reason[REASON_BYTES];
 	size_t received;
 	size_t to_send, sent;
 	bool echo;
