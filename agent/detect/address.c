@@ -2,7 +2,7 @@
 /*
  * address.c - prefixes as people write them. See address.h.
  *
- * Room: tools/knell. Pure; may call detect/words. Called by watch.c and the unit tests.
+ * Room: detect. Pure; may call words. See address.h for who calls it.
  */
 #include <ctype.h>
 #include <errno.h>

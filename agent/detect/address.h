@@ -2,7 +2,7 @@
 /*
  * address.h - prefixes as people write them.
  *
- * Room: tools/knell. Pure; may call detect/words. Called by watch.c and the unit tests.
+ * Room: detect. Pure; may call words. Called by config.c, tools/knell/watch.c and the unit tests.
  */
 #ifndef KNELL_ADDRESS_H
 #define KNELL_ADDRESS_H

@@ -96,8 +96,7 @@ static void try_program(struct load_feature *feature, const struct attempt *atte
 		missing(feature, "open", -errno);
 		return;
 	}
-	bpf_object__for_each_program(program, skel->obj)
-	{
+	bpf_object__for_each_program(program, skel->obj) {
 		bool same = !strcmp(bpf_program__name(program), attempt->program);
 
 		bpf_program__set_autoload(program, same);

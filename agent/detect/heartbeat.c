@@ -14,6 +14,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
 #include "detect/heartbeat.h"
 
 #define NS_PER_US	      1000ULL
@@ -69,12 +72,23 @@ static void ping(struct beat *beat)
 		beat->waiting_ns = loop_now_ns(beat->heartbeat->loop);
 }
 
+/* A PING that the kernel has to repeat is no program's fault: the connection is silent. */
+static bool is_repeated(const struct beat *beat)
+{
+	struct tcp_info info = {};
+	socklen_t size = sizeof(info);
+
+	return !getsockopt(http2_fd(beat->http2), IPPROTO_TCP, TCP_INFO, &info, &size) &&
+	       info.tcpi_retransmits;
+}
+
 static bool is_late(const struct beat *beat)
 {
 	const struct heartbeat *heartbeat = beat->heartbeat;
 
 	return beat->waiting_ns &&
-	       loop_now_ns(heartbeat->loop) - beat->waiting_ns > heartbeat->late_ns;
+	       loop_now_ns(heartbeat->loop) - beat->waiting_ns > heartbeat->late_ns &&
+	       !is_repeated(beat);
 }
 
 static void beat_once(struct beat *beat)

@@ -262,9 +262,9 @@ static const char *unloaded_program(const struct knell_bpf *skel)
 {
 	struct bpf_program *program;
 
-	bpf_object__for_each_program(program,
-				     skel->obj) if (bpf_program__fd(program) <
-						    0) return bpf_program__section_name(program);
+	bpf_object__for_each_program(program, skel->obj)
+		if (bpf_program__fd(program) < 0)
+			return bpf_program__section_name(program);
 	return "maps";
 }
 

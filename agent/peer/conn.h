@@ -46,8 +46,8 @@ struct conn_hooks {
 	void (*pinged)(void *ctx, struct roster_peer *peer, int fd, const uint8_t *opaque);
 	/* A connection attempt ended: 0, or the negative errno and why. */
 	void (*dialled)(void *ctx, struct roster_peer *peer, int err, const char *reason);
-	/* An accepted connection was turned away: bad certificate or a stranger. */
-	void (*refused)(void *ctx, const char *reason);
+	/* An accepted connection from @from was turned away: bad certificate or a stranger. */
+	void (*refused)(void *ctx, const struct sockaddr_storage *from, const char *reason);
 };
 
 /**

@@ -16,13 +16,13 @@ passed_before=0
 peers_sum() {
 	local host
 	for host in $(cluster_all); do
-		knell_on "$host" -j peer show | jq --arg field "$1" '[.peers[][$field]] | add'
-	done | jq -s 'add'
+		knell_on "$host" -j peer show
+	done | jq -s --arg field "$1" '[.[].peers[][$field]] | add'
 }
 
 # cable HOST dropped|passed: packets so far, both directions.
 cable() {
-	lab status -j | jq --arg host "$1" --arg what "$2" \
+	lab status -j 2>/dev/null | jq --arg host "$1" --arg what "$2" \
 		'.hosts[] | select(.host == $host) | .cable | .in[$what] + .out[$what]'
 }
 

@@ -26,14 +26,15 @@ make_initramfs() {
 	done < <(ldd "$KNELL_BUILD/knell" | grep -o '/[^ ]*')
 	cat >"$root/init" <<'END'
 #!/bin/busybox sh
+busybox mount -t proc proc /proc
 busybox --install -s /bin
-mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
 mount -t cgroup2 cgroup /sys/fs/cgroup
 ip link set lo up
 # An address on loopback that drops what is sent to it: a host that never answers.
 ip route add 10.9.0.2/32 dev lo src 127.0.0.1
+echo
 echo "KERNEL $(uname -r)"
 knell -j feature | sed 's/^/FEATURES /'
 knell load --profile rack && echo LOADED

@@ -158,7 +158,8 @@ static void forget(struct poll *poll, bool all)
 {
 	struct poll_seen *seen, *next;
 
-	HASH_ITER(hh, poll->seen, seen, next) {
+	for (seen = poll->seen; seen; seen = next) {
+		next = seen->hh.next;
 		if (!all && seen->round == poll->round)
 			continue;
 		HASH_DEL(poll->seen, seen);
