@@ -80,7 +80,8 @@ static void on_ping_ack(void *ctx, struct roster_peer *peer, const uint8_t *opaq
 {
 	struct knelld *knelld = ctx;
 
-	heartbeat_ack(knelld->heartbeat, peer->index, opaque);
+	if (heartbeat_ack(knelld->heartbeat, peer->index, opaque))
+		probe_stop(knelld->probes, &peer->key);
 }
 
 static void on_pinged(void *ctx, struct roster_peer *peer, int fd, const uint8_t *opaque)
@@ -108,11 +109,13 @@ static void on_dialled(void *ctx, struct roster_peer *peer, int err, const char 
 		log_debug(&knelld->log, "connected", "peer=%s", peer->name);
 }
 
-static void on_refused(void *ctx, const char *reason)
+static void on_refused(void *ctx, const struct sockaddr_storage *from, const char *reason)
 {
 	struct knelld *knelld = ctx;
+	char endpoint[ROSTER_ENDPOINT_BYTES];
 
-	log_warning(&knelld->log, "connection turned away", "reason=\"%s\"", reason);
+	log_warning(&knelld->log, "connection turned away", "from=%s reason=\"%s\"",
+		    roster_endpoint(endpoint, from), reason);
 }
 
 static const struct conn_hooks conn_hooks = {
@@ -297,7 +300,7 @@ static int open_detection(struct knelld *knelld)
 		err = sweep_open(&knelld->sweep, knelld->loop, &knelld->pins);
 	if (!err)
 		err = probe_open(&knelld->probes, knelld->loop, &knelld->pins, knelld->sweep,
-				 knelld->kernel.probe_us);
+				 knelld->kernel.probe_us, knelld->kernel.heartbeat_us);
 	if (!err)
 		err = ring_open(&knelld->ring, knelld->loop, &knelld->pins, react_verdict,
 				&knelld->react);

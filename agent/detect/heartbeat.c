@@ -168,21 +168,22 @@ void heartbeat_attach(struct heartbeat *heartbeat, size_t index, const struct kn
 	beat_once(beat);
 }
 
-void heartbeat_ack(struct heartbeat *heartbeat, size_t index,
+bool heartbeat_ack(struct heartbeat *heartbeat, size_t index,
 		   const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 {
 	struct beat *beat = &heartbeat->beats[index];
 	uint32_t number;
 
 	if (!is_heartbeat(opaque) || !beat->http2)
-		return;
+		return false;
 	memcpy(&number, opaque + sizeof(magic), sizeof(number));
 	beat->waiting_ns = number == beat->sent ? 0 : loop_now_ns(heartbeat->loop);
-	if (!beat->noted)
-		return;
-	note(beat, VERDICT_REASON_NONE);
-	loop_arm(heartbeat->loop, &beat->tick,
-		 loop_now_ns(heartbeat->loop) + heartbeat->interval_ns);
+	if (beat->noted) {
+		note(beat, VERDICT_REASON_NONE);
+		loop_arm(heartbeat->loop, &beat->tick,
+			 loop_now_ns(heartbeat->loop) + heartbeat->interval_ns);
+	}
+	return !beat->waiting_ns;
 }
 
 void heartbeat_dialled(struct heartbeat *heartbeat, size_t index, const struct knell_peer_key *key,

@@ -29,8 +29,8 @@ void heartbeat_close(struct heartbeat *heartbeat);
 void heartbeat_attach(struct heartbeat *heartbeat, size_t index, const struct knell_peer_key *key,
 		      struct http2 *http2);
 
-/** heartbeat_ack - the program answered. */
-void heartbeat_ack(struct heartbeat *heartbeat, size_t index,
+/** heartbeat_ack - the program answered; true when every PING so far is answered. */
+bool heartbeat_ack(struct heartbeat *heartbeat, size_t index,
 		   const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
 
 /** heartbeat_dialled - an attempt to connect ended; -ECONNREFUSED: host there, program gone. */

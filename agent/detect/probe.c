@@ -5,7 +5,8 @@
  * Room: detect.
  *
  * Happy path: start -> a connect every interval, up to PROBE_SOCKETS at once, the oldest giving way
- * -> the peer answers (SYN-ACK or RST), the kernel publishes "alive", react.c calls probe_stop.
+ * -> the peer answers (SYN-ACK or RST), the kernel publishes "alive", react.c calls probe_watch,
+ * and probe_stop when the heartbeat itself is answered again.
  * Failure modes: connect() fails here and now (no route, no ports): no evidence, try again at the
  * next tick. Nobody ever answers: slow pace for ever. Many peers silent at once: the interval grows
  * with their number, since then it is usually us.
@@ -20,6 +21,8 @@
 #define PROBE_SOCKETS	   8
 #define PROBE_SLOW_NS	   250000000ULL
 #define PROBE_SLOW_SOCKETS 2
+/* Long enough for a connection's backoff, short enough for a stopped program's accept queue. */
+#define PROBE_WATCH_KNOCKS 20
 /* Up to this many silent peers are each probed at the full pace. */
 #define PROBE_FULL_PACE_PEERS 16
 #define NS_PER_US	      1000ULL
@@ -32,6 +35,7 @@ struct probe {
 	struct tcp *sockets[PROBE_SOCKETS];
 	unsigned int next; /* slot that gives way */
 	enum probe_pace pace;
+	unsigned int watched; /* knocks since it was heard */
 	UT_hash_handle hh;
 };
 
@@ -40,6 +44,7 @@ struct probe_set {
 	const struct pins *pins;
 	struct sweep *sweep;
 	uint64_t interval_ns;
+	uint64_t heartbeat_ns;
 	struct probe *probes; /* uthash by key */
 };
 
@@ -86,13 +91,29 @@ static uint64_t interval_ns(const struct probe *probe)
 {
 	const struct probe_set *set = probe->set;
 	unsigned int crowd = HASH_COUNT(set->probes) / PROBE_FULL_PACE_PEERS;
+	const uint64_t paces[] = {
+		[PROBE_FAST] = set->interval_ns,
+		[PROBE_SLOW] = PROBE_SLOW_NS,
+		[PROBE_WATCH] = set->heartbeat_ns,
+	};
 
-	return (probe->pace == PROBE_SLOW ? PROBE_SLOW_NS : set->interval_ns) * (crowd + 1);
+	return paces[probe->pace] * (crowd + 1);
+}
+
+static void probe_end(struct probe *probe)
+{
+	unsigned int slot;
+
+	for (slot = 0; slot < PROBE_SOCKETS; slot++)
+		hang_up(probe, slot);
+	loop_disarm(probe->set->loop, &probe->tick);
+	HASH_DEL(probe->set->probes, probe);
+	free(probe);
 }
 
 static void knock(struct probe *probe)
 {
-	unsigned int slots = probe->pace == PROBE_SLOW ? PROBE_SLOW_SOCKETS : PROBE_SOCKETS;
+	unsigned int slots = probe->pace == PROBE_FAST ? PROBE_SOCKETS : PROBE_SLOW_SOCKETS;
 	struct probe_set *set = probe->set;
 	struct tcp_opts opts = {.prepare = prepare, .prepare_ctx = set};
 	unsigned int slot = probe->next % slots;
@@ -109,11 +130,16 @@ static void knock(struct probe *probe)
 
 static void on_tick(struct timer *timer)
 {
-	knock(LOOP_OWNER(timer, struct probe, tick));
+	struct probe *probe = LOOP_OWNER(timer, struct probe, tick);
+
+	if (probe->pace == PROBE_WATCH && probe->watched++ == PROBE_WATCH_KNOCKS)
+		probe_end(probe);
+	else
+		knock(probe);
 }
 
 int probe_open(struct probe_set **probes, struct loop *loop, const struct pins *pins,
-	       struct sweep *sweep, uint32_t interval_us)
+	       struct sweep *sweep, uint32_t interval_us, uint32_t heartbeat_us)
 {
 	struct probe_set *fresh = calloc(1, sizeof(*fresh));
 
@@ -123,19 +149,9 @@ int probe_open(struct probe_set **probes, struct loop *loop, const struct pins *
 	fresh->pins = pins;
 	fresh->sweep = sweep;
 	fresh->interval_ns = interval_us * NS_PER_US;
+	fresh->heartbeat_ns = heartbeat_us * NS_PER_US;
 	*probes = fresh;
 	return 0;
-}
-
-static void probe_end(struct probe *probe)
-{
-	unsigned int slot;
-
-	for (slot = 0; slot < PROBE_SOCKETS; slot++)
-		hang_up(probe, slot);
-	loop_disarm(probe->set->loop, &probe->tick);
-	HASH_DEL(probe->set->probes, probe);
-	free(probe);
 }
 
 void probe_close(struct probe_set *probes)
@@ -149,18 +165,28 @@ void probe_close(struct probe_set *probes)
 	free(probes);
 }
 
+static void set_pace(struct probe *probe, enum probe_pace pace)
+{
+	unsigned int slot;
+
+	if (pace != PROBE_FAST)
+		for (slot = PROBE_SLOW_SOCKETS; slot < PROBE_SOCKETS; slot++)
+			hang_up(probe, slot);
+	/* Suspected again while only watched: do not wait for the next slow knock. */
+	if (pace == PROBE_FAST && probe->pace != PROBE_FAST)
+		loop_arm(probe->set->loop, &probe->tick, loop_now_ns(probe->set->loop));
+	probe->pace = pace;
+	probe->watched = 0;
+}
+
 void probe_start(struct probe_set *probes, const struct knell_peer_key *key,
 		 const struct sockaddr_storage *addr, enum probe_pace pace)
 {
 	struct probe *probe;
-	unsigned int slot;
 
 	HASH_FIND(hh, probes->probes, key, sizeof(*key), probe);
 	if (probe) {
-		if (pace == PROBE_SLOW && probe->pace == PROBE_FAST)
-			for (slot = PROBE_SLOW_SOCKETS; slot < PROBE_SOCKETS; slot++)
-				hang_up(probe, slot);
-		probe->pace = pace;
+		set_pace(probe, pace);
 		return;
 	}
 	probe = calloc(1, sizeof(*probe));
@@ -175,11 +201,20 @@ void probe_start(struct probe_set *probes, const struct knell_peer_key *key,
 	knock(probe);
 }
 
-void probe_stop(struct probe_set *probes, const struct knell_peer_key *key)
+void probe_watch(struct probe_set *probes, const struct knell_peer_key *key)
 {
 	struct probe *probe;
 
 	HASH_FIND(hh, probes->probes, key, sizeof(*key), probe);
 	if (probe)
+		set_pace(probe, PROBE_WATCH);
+}
+
+void probe_stop(struct probe_set *probes, const struct knell_peer_key *key)
+{
+	struct probe *probe;
+
+	HASH_FIND(hh, probes->probes, key, sizeof(*key), probe);
+	if (probe && probe->pace == PROBE_WATCH)
 		probe_end(probe);
 }

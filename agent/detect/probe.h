@@ -24,16 +24,24 @@ struct probe_set;
 enum probe_pace {
 	PROBE_FAST, /* suspect or lost: the profile's interval, and a sweep each time */
 	PROBE_SLOW, /* dead or isolated: only waiting for a sign of life */
+	/*
+	 * Heard again, but TCP lets the old connections wait out their backoff before they try
+	 * again: stand in for the heartbeat until it is answered, PROBE_WATCH_KNOCKS at most.
+	 */
+	PROBE_WATCH,
 };
 
 int probe_open(struct probe_set **probes, struct loop *loop, const struct pins *pins,
-	       struct sweep *sweep, uint32_t interval_us);
+	       struct sweep *sweep, uint32_t interval_us, uint32_t heartbeat_us);
 void probe_close(struct probe_set *probes);
 
 /** probe_start - probe @key at @addr (port included), or change the pace. First one at once. */
 void probe_start(struct probe_set *probes, const struct knell_peer_key *key,
 		 const struct sockaddr_storage *addr, enum probe_pace pace);
-/** probe_stop - it was heard. No-op when it is not being probed. */
+/** probe_watch - it was heard while being probed: PROBE_WATCH from here. No-op otherwise. */
+void probe_watch(struct probe_set *probes, const struct knell_peer_key *key);
+/** probe_stop - its heartbeat is answered: watching ends. A peer that is suspected anew stays
+ * probed. */
 void probe_stop(struct probe_set *probes, const struct knell_peer_key *key);
 
 #endif

@@ -100,9 +100,9 @@ static void probe_slow(const struct matter *matter)
 	probe_start(matter->react->probes, &matter->record->key, &addr, PROBE_SLOW);
 }
 
-static void stop_probing(const struct matter *matter)
+static void watch_on(const struct matter *matter)
 {
-	probe_stop(matter->react->probes, &matter->record->key);
+	probe_watch(matter->react->probes, &matter->record->key);
 }
 
 /* A single unanswered segment is nothing to tell a person about. */
@@ -157,7 +157,7 @@ static const struct row {
 	{KNELL_RECORD_VERDICT, IN(VERDICT_SUSPECT), false, false, ask_the_others},
 	{KNELL_RECORD_VERDICT, IN(VERDICT_SUSPECT) | IN(VERDICT_LOST), false, false, probe_fast},
 	{KNELL_RECORD_VERDICT, IN(VERDICT_DEAD) | IN(VERDICT_ISOLATED), false, false, probe_slow},
-	{KNELL_RECORD_VERDICT, TALKING, false, false, stop_probing},
+	{KNELL_RECORD_VERDICT, TALKING, false, false, watch_on},
 	/* 3: subscribers */
 	{KNELL_RECORD_VERDICT, ANY, false, true, write_log},
 	{KNELL_RECORD_STALLED, ANY, false, true, write_log},

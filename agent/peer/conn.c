@@ -46,6 +46,7 @@ struct conn {
 	uint64_t id;
 	uint64_t made_ns;
 	uint64_t cookie;
+	struct sockaddr_storage from; /* of an accepted one */
 };
 
 TAILQ_HEAD(conn_list, conn);
@@ -175,7 +176,6 @@ static void dialled_ready(struct conn *conn)
 	struct dialler *dialler = dialler_of(cache, conn->peer);
 
 	dialler->dialling = NULL;
-	dialler->backoff_ns = BACKOFF_MIN_NS;
 	dialler->ready++;
 	cache->hooks->dialled(cache->ctx, conn->peer, 0, NULL);
 	if (conn->role == CONN_HEARTBEAT) {
@@ -194,8 +194,8 @@ static bool adopt_accepted(struct conn *conn, const char *name)
 
 	if (!peer) {
 		snprintf(reason, sizeof(reason),
-			 "certificate is of \"%.64s\", which is no peer of ours", name);
-		cache->hooks->refused(cache->ctx, reason);
+			 "certificate is of '%.64s', which is no peer of ours", name);
+		cache->hooks->refused(cache->ctx, &conn->from, reason);
 		return false;
 	}
 	TAILQ_REMOVE(list_of(conn), conn, of_peer);
@@ -234,8 +234,11 @@ static void on_ping_ack(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 	struct conn *conn = ctx;
 	struct conn_cache *cache = conn->cache;
 
-	if (!conn->ended && conn->peer)
-		cache->hooks->ping_ack(cache->ctx, conn->peer, opaque);
+	if (conn->ended || !conn->peer)
+		return;
+	/* Not before: a server that turns us away does so after our side of TLS is done. */
+	dialler_of(cache, conn->peer)->backoff_ns = BACKOFF_MIN_NS;
+	cache->hooks->ping_ack(cache->ctx, conn->peer, opaque);
 }
 
 static void on_close(void *ctx, int err, const char *reason)
@@ -249,7 +252,7 @@ static void on_close(void *ctx, int err, const char *reason)
 	if (conn->ended)
 		return;
 	if (role == CONN_ACCEPTED && was_connecting && err == -EPROTO)
-		cache->hooks->refused(cache->ctx, reason);
+		cache->hooks->refused(cache->ctx, &conn->from, reason);
 	conn_end(conn);
 	if (role == CONN_ACCEPTED)
 		return;
@@ -368,11 +371,14 @@ void conn_cache_close(struct conn_cache *cache)
 void conn_accept(struct conn_cache *cache, int fd)
 {
 	struct conn *conn = conn_new(cache, NULL, CONN_ACCEPTED);
+	socklen_t size = sizeof(conn->from);
 
 	if (!conn) {
 		close(fd);
 		return;
 	}
+	if (getpeername(fd, (struct sockaddr *)&conn->from, &size))
+		conn->from.ss_family = AF_UNSPEC;
 	if (http2_server(cache->loop, fd, cache->tls, &http2_callbacks, conn, &conn->http2)) {
 		close(fd);
 		conn_end(conn);
