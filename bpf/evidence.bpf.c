@@ -96,14 +96,12 @@ static __always_inline bool heard_since_last_try(const struct tcp_sock *tp, __u3
 static __always_inline void retransmitted(struct observed *seen, struct sock *sk,
 					  const struct tcp_sock *tp)
 {
-	__u32 last = tp->rcv_tstamp, data = tp->inet_conn.icsk_ack.lrcvtime, age_ticks;
+	/* The kernel has counted the one that is just being sent. */
+	__u32 age_ticks = (__u32)bpf_jiffies64() - peer_last_heard(tp, 1);
 	struct knell_sock *socket = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	struct verdict_tally *silence = &seen->peer->verdict.silence;
 	__u64 heard_ns, tick_ns = seen->cfg->tick_ns;
 
-	if ((__s32)(data - last) > 0)
-		last = data;
-	age_ticks = (__u32)bpf_jiffies64() - last;
 	heard_ns = seen->now_ns - age_ticks * tick_ns;
 	if (silence->sends && heard_ns > silence->began_ns + tick_ns) {
 		struct peer_cause sweep = seen->cause;

@@ -71,6 +71,7 @@ struct inet_connection_sock {
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
 	__u32 rcv_tstamp; /* jiffies: last acknowledgement heard */
+	__u32 snd_wnd;	  /* bytes that the peer is willing to take */
 	__u32 srtt_us;	  /* smoothed round trip, in eighths of a microsecond */
 } KERNEL_VIEW;
 

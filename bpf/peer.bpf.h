@@ -57,6 +57,21 @@ static __always_inline struct knell_watch *peer_watched(const struct knell_peer_
 	return bpf_map_lookup_elem(&watch, &prefix);
 }
 
+/*
+ * When the socket last heard its peer, in jiffies: the newer of the last acknowledgement and the
+ * last new data. The former proves nothing while more than @pending retransmissions of our own are
+ * without an answer: a peer that does not hear us repeats what it has sent, each repetition is
+ * stamped, and acknowledges nothing. A peer that has shut its window answers just so, but hears us.
+ */
+static __always_inline __u32 peer_last_heard(const struct tcp_sock *tp, __u32 pending)
+{
+	__u32 acknowledged = tp->rcv_tstamp, data = tp->inet_conn.icsk_ack.lrcvtime;
+
+	if (tp->inet_conn.icsk_retransmits > pending && tp->snd_wnd)
+		return data;
+	return (__s32)(data - acknowledged) > 0 ? data : acknowledged;
+}
+
 /* The entry, made when the address is watched and new. NULL: not ours. */
 static __always_inline struct knell_peer *peer_get(const struct knell_peer_key *key, __u64 now_ns)
 {

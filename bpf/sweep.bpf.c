@@ -22,7 +22,6 @@ int knell_sweep(struct bpf_iter__tcp *ctx)
 	struct knell_peer *peer;
 	struct tcp_sock *tp;
 	__u64 now_ns, heard_ns;
-	__u32 last, data;
 
 	if (!common || !cfg || !(STATES_THAT_HEAR & 1U << (common->skc_state & 31)))
 		return 0;
@@ -35,12 +34,8 @@ int knell_sweep(struct bpf_iter__tcp *ctx)
 	tp = bpf_skc_to_tcp_sock(common);
 	if (!tp)
 		return 0;
-	last = tp->rcv_tstamp;
-	data = tp->inet_conn.icsk_ack.lrcvtime;
-	if ((__s32)(data - last) > 0)
-		last = data;
 	now_ns = bpf_ktime_get_ns();
-	heard_ns = now_ns - (__u64)((__u32)bpf_jiffies64() - last) * cfg->tick_ns;
+	heard_ns = now_ns - (__u64)((__u32)bpf_jiffies64() - peer_last_heard(tp, 0)) * cfg->tick_ns;
 	/* One tick of doubt: the stamps are no finer. */
 	if (heard_ns <= peer->verdict.silence.began_ns + cfg->tick_ns)
 		return 0;

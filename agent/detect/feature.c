@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * feature.c - what this kernel can do for knell, found out by attempting it.
+ * feature.c - what this kernel can do for knell, found out by attempting it. See feature.h.
  *
  * Room: detect. Calls libbpf and the skeleton; called by `knell feature`. Each program is opened,
  * loaded and attached alone, so that one refusal does not hide the next, and everything is let go
@@ -8,8 +8,6 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
-#include <fcntl.h>
-#include <mntent.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
@@ -17,6 +15,7 @@
 #include <liburing.h>
 #include <linux/magic.h>
 #include <bpf/libbpf.h>
+#include "detect/feature.h"
 #include "detect/load.h"
 #include "knell.skel.h"
 
@@ -39,28 +38,9 @@ static const struct attempt attempts[] = {
 	{"knell_review", "iter/bpf_map_elem", "judge again after notes and link changes", true},
 };
 
-static void missing(struct load_feature *feature, const char *what, int err)
+static void missing(struct feature *feature, const char *what, int err)
 {
 	snprintf(feature->reason, sizeof(feature->reason), "%s: %s", what, strerror(-err));
-}
-
-static int open_cgroup2(void)
-{
-	FILE *mounts = setmntent("/proc/self/mounts", "re");
-	struct mntent *entry;
-	int fd = -ENOENT;
-
-	if (!mounts)
-		return -errno;
-	while (fd < 0 && (entry = getmntent(mounts))) {
-		if (strcmp(entry->mnt_type, "cgroup2"))
-			continue;
-		fd = open(entry->mnt_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0)
-			fd = -errno;
-	}
-	endmntent(mounts);
-	return fd;
 }
 
 static struct bpf_link *attach(struct knell_bpf *skel, struct bpf_program *program)
@@ -69,13 +49,14 @@ static struct bpf_link *attach(struct knell_bpf *skel, struct bpf_program *progr
 	LIBBPF_OPTS(bpf_iter_attach_opts, over_peers, .link_info = &info,
 		    .link_info_len = sizeof(info));
 	struct bpf_link *link;
+	char why[256];
 	int cgroup;
 
 	if (program == skel->progs.knell_review)
 		return bpf_program__attach_iter(program, &over_peers);
 	if (program != skel->progs.knell_tune)
 		return bpf_program__attach(program);
-	cgroup = open_cgroup2();
+	cgroup = load_open_cgroup(NULL, why, sizeof(why));
 	if (cgroup < 0) {
 		errno = -cgroup;
 		return NULL;
@@ -85,7 +66,7 @@ static struct bpf_link *attach(struct knell_bpf *skel, struct bpf_program *progr
 	return link;
 }
 
-static void try_program(struct load_feature *feature, const struct attempt *attempt)
+static void try_program(struct feature *feature, const struct attempt *attempt)
 {
 	struct knell_bpf *skel = knell_bpf__open();
 	struct bpf_program *program, *wanted = NULL;
@@ -116,7 +97,7 @@ static void try_program(struct load_feature *feature, const struct attempt *atte
 	knell_bpf__destroy(skel);
 }
 
-static void try_btf(struct load_feature *feature)
+static void try_btf(struct feature *feature)
 {
 	int has_err = load_retransmit_has_err();
 
@@ -129,7 +110,7 @@ static void try_btf(struct load_feature *feature)
 				 : "fires for sent segments only (before 6.17)");
 }
 
-static void try_bpffs(struct load_feature *feature)
+static void try_bpffs(struct feature *feature)
 {
 	struct statfs fs;
 
@@ -141,18 +122,16 @@ static void try_bpffs(struct load_feature *feature)
 			 "not mounted yet, load mounts it");
 }
 
-static void try_cgroup(struct load_feature *feature)
+static void try_cgroup(struct feature *feature)
 {
-	int fd = open_cgroup2();
+	int fd = load_open_cgroup(NULL, feature->reason, sizeof(feature->reason));
 
 	feature->present = fd >= 0;
 	if (fd >= 0)
 		close(fd);
-	else
-		missing(feature, "no cgroup2 mount", fd);
 }
 
-static void try_netns(struct load_feature *feature)
+static void try_netns(struct feature *feature)
 {
 	__u64 cookie;
 	int err = load_netns(&cookie);
@@ -162,7 +141,7 @@ static void try_netns(struct load_feature *feature)
 		missing(feature, "SO_NETNS_COOKIE", err);
 }
 
-static void try_uring(struct load_feature *feature)
+static void try_uring(struct feature *feature)
 {
 	struct io_uring ring;
 	int err = io_uring_queue_init(4, &ring, 0);
@@ -179,7 +158,7 @@ static const struct surrounding {
 	const char *name;
 	const char *used_for;
 	bool needed;
-	void (*attempt)(struct load_feature *feature);
+	void (*attempt)(struct feature *feature);
 } surroundings[] = {
 	{"kernel BTF", "field offsets of this kernel (CO-RE)", true, try_btf},
 	{"bpffs", "pins that outlive every process", true, try_bpffs},
@@ -188,22 +167,22 @@ static const struct surrounding {
 	{"io_uring", "knelld's loop", false, try_uring},
 };
 
-int load_features(struct load_feature *features, int max)
+int feature_list(struct feature *features, int max)
 {
 	int count = 0;
 	size_t i;
 
 	libbpf_set_print(NULL);
 	for (i = 0; i < sizeof(surroundings) / sizeof(surroundings[0]) && count < max; i++) {
-		features[count] = (struct load_feature){.name = surroundings[i].name,
-							.used_for = surroundings[i].used_for,
-							.needed = surroundings[i].needed};
+		features[count] = (struct feature){.name = surroundings[i].name,
+						   .used_for = surroundings[i].used_for,
+						   .needed = surroundings[i].needed};
 		surroundings[i].attempt(&features[count++]);
 	}
 	for (i = 0; i < sizeof(attempts) / sizeof(attempts[0]) && count < max; i++) {
-		features[count] = (struct load_feature){.name = attempts[i].name,
-							.used_for = attempts[i].used_for,
-							.needed = attempts[i].needed};
+		features[count] = (struct feature){.name = attempts[i].name,
+						   .used_for = attempts[i].used_for,
+						   .needed = attempts[i].needed};
 		try_program(&features[count++], &attempts[i]);
 	}
 	return count;

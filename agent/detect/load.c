@@ -127,7 +127,7 @@ static int find_cgroup(char *path, size_t size)
 	return err;
 }
 
-static int open_cgroup(const char *wanted, char *why, size_t size)
+int load_open_cgroup(const char *wanted, char *why, size_t size)
 {
 	char path[192];
 	int fd;
@@ -364,7 +364,7 @@ int load_instance(const struct load_options *options, char *why, size_t why_size
 	int cgroup = -1, err;
 
 	libbpf_set_print(NULL);
-	cgroup = open_cgroup(options->cgroup, why, why_size);
+	cgroup = load_open_cgroup(options->cgroup, why, why_size);
 	if (cgroup < 0)
 		return cgroup;
 	err = prepare_bpffs(dir, why, why_size);

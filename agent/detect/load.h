@@ -2,7 +2,7 @@
 /*
  * load.h - bring the detector into the kernel, and take it out again.
  *
- * Room: detect. May call libbpf and the skeleton. Called by `knell load|unload|feature` and by
+ * Room: detect. May call libbpf and the skeleton. Called by `knell load|unload`, feature.c and
  * knelld when nothing is loaded yet. All or nothing: what fails half-way leaves no pin behind.
  */
 #ifndef KNELL_DETECT_LOAD_H
@@ -35,6 +35,13 @@ int load_profile_parse(const char *name, enum knell_profile *profile);
  */
 int load_instance(const struct load_options *options, char *why, size_t why_size);
 
+/**
+ * load_open_cgroup - open @wanted, or when that is NULL the cgroup v2 mount, wherever it is.
+ *
+ * A descriptor for the caller to close, or a negative errno with @why as above.
+ */
+int load_open_cgroup(const char *wanted, char *why, size_t why_size);
+
 /** load_netns - cookie of the caller's network namespace. 0 or a negative errno. */
 int load_netns(__u64 *cookie);
 
@@ -47,20 +54,5 @@ int load_retransmit_has_err(void);
 
 /** load_remove - detach and unpin; -ENOENT when nothing is loaded there; @why as above. */
 int load_remove(const char *pin_dir, char *why, size_t why_size);
-
-struct load_feature {
-	const char *name; /* "tp_btf/tcp_retransmit_skb" */
-	const char *used_for;
-	bool needed; /* load_instance fails without it */
-	bool present;
-	char reason[128]; /* why not, or a remark */
-};
-
-/**
- * load_features - try each thing that knell uses or could use, by attempting it.
- *
- * Fills up to @max entries, returns how many there are. Leaves nothing behind.
- */
-int load_features(struct load_feature *features, int max);
 
 #endif

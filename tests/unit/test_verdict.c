@@ -70,6 +70,18 @@ START_TEST(test_count_first_adds_loss_alone)
 }
 END_TEST
 
+START_TEST(test_count_first_adds_loss_alone_however_many_sends)
+{
+	struct verdict_tally tally = {};
+
+	/* Keepalive probes that ran out share one five-tuple, which a firewall may have forgotten.
+	 */
+	verdict_count(&tally, TAU_NS, VERDICT_LOSS_MAX_MD, START_NS, 8);
+	ck_assert_uint_eq(tally.phi_md, VERDICT_LOSS_MAX_MD);
+	ck_assert_uint_eq(tally.sends, 8);
+}
+END_TEST
+
 START_TEST(test_count_microburst_counts_once)
 {
 	struct verdict_tally tally = {0};
@@ -312,6 +324,7 @@ int main(void)
 		test_log10_exact_points,
 		test_loss_weight_clamped_and_monotonic,
 		test_count_first_adds_loss_alone,
+		test_count_first_adds_loss_alone_however_many_sends,
 		test_count_microburst_counts_once,
 		test_count_by_time_then_capped_by_loss,
 		test_count_worthless_event_keeps_the_clock,

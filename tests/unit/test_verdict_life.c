@@ -256,6 +256,46 @@ START_TEST(test_tau_learnt_within_bounds)
 }
 END_TEST
 
+START_TEST(test_tau_learns_fast_first_then_steadily)
+{
+	struct verdict_peer peer = heard_peer(START_NS);
+	uint64_t before_ns, step_ns = UINT64_MAX;
+
+	for (int i = 0; i < VERDICT_TAU_LESSONS_MAX; i++) {
+		before_ns = verdict_tau_ns(&RULE, &peer);
+		verdict_learn_tau(&peer, &RULE, 100 * MS);
+		ck_assert_uint_lt(peer.learnt_tau_ns - before_ns, step_ns);
+		step_ns = peer.learnt_tau_ns - before_ns;
+		if (i == 0)
+			ck_assert_uint_eq(step_ns, (100 * MS - TAU_NS) / VERDICT_TAU_LESSONS_MIN);
+	}
+	ck_assert_uint_eq(peer.lessons, VERDICT_TAU_LESSONS_MAX - VERDICT_TAU_LESSONS_MIN);
+}
+END_TEST
+
+START_TEST(test_silence_teaches_loss_or_tau_never_both)
+{
+	struct verdict_peer peer = heard_peer(START_NS), before;
+	uint64_t now_ns = START_NS;
+
+	/* One lost segment is a loss, however long its repetition took to be answered. */
+	before = peer;
+	silent(&peer, &COMPANY, now_ns += S, 1);
+	hear(&peer, now_ns += 50 * MS);
+	ck_assert_uint_gt(peer.loss_ppm, before.loss_ppm);
+	ck_assert_uint_eq(peer.learnt_tau_ns, 0);
+	/* Ten in a row are an outage, as long as from the first to the last of them. */
+	before = peer;
+	now_ns += S;
+	for (uint32_t i = 0; i < 10; i++)
+		silent(&peer, &COMPANY, now_ns += 10 * MS, 1);
+	hear(&peer, now_ns + S);
+	ck_assert_uint_eq(peer.loss_ppm, before.loss_ppm);
+	ck_assert_uint_eq(peer.learnt_tau_ns,
+			  TAU_NS + (90 * MS - TAU_NS) / VERDICT_TAU_LESSONS_MIN);
+}
+END_TEST
+
 START_TEST(test_tau_settles_no_higher_than_the_silences)
 {
 	struct verdict_peer peer = heard_peer(START_NS);
@@ -301,6 +341,8 @@ int main(void)
 		test_learning_not_from_deaths,
 		test_loss_learnt_and_bounded,
 		test_tau_learnt_within_bounds,
+		test_tau_learns_fast_first_then_steadily,
+		test_silence_teaches_loss_or_tau_never_both,
 		test_tau_settles_no_higher_than_the_silences,
 		test_tau_fades_by_half_in_its_half_life,
 		NULL,

@@ -4,12 +4,12 @@
  *
  * Room: tools/knell. May call detect/load. Called through the table of main.c.
  */
-#include "detect/load.h"
+#include "detect/feature.h"
 #include "objects.h"
 
 #define FEATURES_MAX 64
 
-static const char *verdict(const struct load_feature *feature)
+static const char *verdict(const struct feature *feature)
 {
 	if (feature->present)
 		return "present";
@@ -19,8 +19,8 @@ static const char *verdict(const struct load_feature *feature)
 static enum command_status run_feature(struct command_context *context, const void *values,
 				       int argc, char **argv)
 {
-	struct load_feature features[FEATURES_MAX];
-	int count = load_features(features, FEATURES_MAX), i, missing = 0;
+	struct feature features[FEATURES_MAX];
+	int count = feature_list(features, FEATURES_MAX), i, missing = 0;
 	struct output *out = context->out;
 
 	(void)values, (void)argc, (void)argv;
