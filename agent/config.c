@@ -364,7 +364,8 @@ int config_read(struct config *config, const char *path, char *why, size_t why_s
 	reading.file = fopen(path, "re");
 	if (!reading.file) {
 		err = -errno;
-		snprintf(why, why_size, "%s: %s", path, strerror(errno));
+		snprintf(why, why_size, "%s: %s: name the configuration with -c, see knelld(8)",
+			 path, strerror(errno));
 		return err;
 	}
 	line = ini_parse_stream(read_line, &reading, on_setting, &reading);

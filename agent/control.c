@@ -332,10 +332,11 @@ static int bind_socket(int fd, const struct sockaddr_un *addr)
 		return 0;
 	if (errno != EADDRINUSE)
 		return -errno;
-	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (probe < 0)
 		return -errno;
-	answered = !connect(probe, (const struct sockaddr *)addr, sizeof(*addr));
+	/* EAGAIN: somebody listens there and is too busy to accept. */
+	answered = !connect(probe, (const struct sockaddr *)addr, sizeof(*addr)) || errno == EAGAIN;
 	close(probe);
 	if (answered)
 		return -EADDRINUSE;
@@ -376,9 +377,8 @@ int control_open(struct control **control, struct loop *loop, const char *path, 
 	err = loop_poll(loop, fresh->fd, POLLIN, on_acceptable, fresh, &fresh->poll);
 out:
 	if (err) {
-		snprintf(why, why_size, "control socket %s: %s", path,
-			 err == -EADDRINUSE ? "another knelld answers there; set `socket` in [node]"
-					    : strerror(-err));
+		snprintf(why, why_size, "control socket %s: %s: set `socket` in [node]", path,
+			 err == -EADDRINUSE ? "another knelld answers there" : strerror(-err));
 		control_close(fresh);
 		return err;
 	}

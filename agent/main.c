@@ -57,6 +57,7 @@ struct knelld {
 	struct ring *ring;
 	struct link *link;
 	struct control *control;
+	bool loaded; /* the detector, by this process */
 	char why[WHY_BYTES];
 };
 
@@ -194,9 +195,16 @@ static int open_detector(struct knelld *knelld)
 		err = load_instance(&options, knelld->why, sizeof(knelld->why));
 		if (err)
 			return err;
+		knelld->loaded = true;
 		err = pins_open(&knelld->pins, dir, &abi);
 	}
-	if (err == -EPROTO)
+	if (!err)
+		err = pins_claim(&knelld->pins);
+	if (err == -EBUSY)
+		snprintf(knelld->why, sizeof(knelld->why),
+			 "another knelld uses the detector at %s: stop it, or set `pin` in [node]",
+			 dir);
+	else if (err == -EPROTO)
 		snprintf(knelld->why, sizeof(knelld->why),
 			 "%s holds pins of version %u, this is version %d: `knell --pin %s unload` "
 			 "first",
@@ -261,6 +269,18 @@ static int open_roster(struct knelld *knelld)
 	return err;
 }
 
+static int open_tls(struct knelld *knelld, const char *path)
+{
+	const struct config *config = &knelld->config;
+	int err = tls_context_open(config->cert, config->key, config->ca, &knelld->tls, knelld->why,
+				   sizeof(knelld->why));
+
+	if (err)
+		log_error(&knelld->log, knelld->why,
+			  "(see [tls] in %s; `knell cert` makes certificates)", path);
+	return err;
+}
+
 static int open_io(struct knelld *knelld)
 {
 	sigset_t stops;
@@ -286,7 +306,9 @@ static int open_peers(struct knelld *knelld)
 	err = listen_open(knelld->loop, (const struct sockaddr *)&config->listen, LISTEN_BACKLOG,
 			  on_accepted, knelld, &knelld->listener);
 	if (err)
-		snprintf(knelld->why, sizeof(knelld->why), "cannot listen on %s: %s",
+		snprintf(knelld->why, sizeof(knelld->why),
+			 "cannot listen on %s: %s: set `listen` in [node] to a free address of "
+			 "this host",
 			 roster_endpoint(endpoint, &config->listen), strerror(-err));
 	return err;
 }
@@ -318,6 +340,9 @@ static void open_link(struct knelld *knelld)
 			    knelld->config.link);
 	else if (err)
 		log_warning(&knelld->log, "cannot watch the link", "reason=\"%s\"", strerror(-err));
+	/* What an earlier agent saw last would stand for ever. */
+	if (err)
+		pins_link(&knelld->pins, false);
 }
 
 static int open_control(struct knelld *knelld)
@@ -367,6 +392,9 @@ static const struct step {
 
 static void close_all(struct knelld *knelld)
 {
+	/* Nobody watches the link from here on: what stays loaded must judge by what it hears. */
+	if (knelld->link)
+		pins_link(&knelld->pins, false);
 	link_close(knelld->link);
 	control_close(knelld->control);
 	ring_close(knelld->ring);
@@ -399,6 +427,9 @@ static int run(struct knelld *knelld)
 		else
 			log_error(&knelld->log, "cannot open", "what=\"%s\" reason=\"%s\"",
 				  step->what, strerror(-err));
+		/* A detector outlives its agent, but not one that never ran. */
+		if (knelld->loaded)
+			load_remove(knelld->config.pin_dir, knelld->why, sizeof(knelld->why));
 		return err;
 	}
 	log_info(&knelld->log, "running", "node=%s peers=%zu profile=%s", knelld->config.name,
@@ -474,12 +505,11 @@ int main(int argc, char **argv)
 	}
 	raise_descriptor_limit();
 	err = config_read(&knelld.config, path, knelld.why, sizeof(knelld.why));
-	if (!err)
-		err = tls_context_open(knelld.config.cert, knelld.config.key, knelld.config.ca,
-				       &knelld.tls, knelld.why, sizeof(knelld.why));
 	if (err)
 		log_error(&knelld.log, knelld.why, NULL);
-	else if (!test)
+	if (!err)
+		err = open_tls(&knelld, path);
+	if (!err && !test)
 		err = run(&knelld);
 	close_all(&knelld);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;

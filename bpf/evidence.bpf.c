@@ -228,6 +228,8 @@ int knell_state(__u64 *ctx)
 	if (!observe(&seen, sk, fin ? VERDICT_REASON_FIN : VERDICT_REASON_HANDSHAKE))
 		return 0;
 	count_connection(&seen, sk, newstate);
+	if (handshake && oldstate == TCP_SYN_SENT)
+		seen.peer->open_port = seen.cause.remote_port;
 	if (handshake || fin)
 		peer_heard(seen.peer, &seen.key, seen.cfg, seen.now_ns, seen.now_ns, &seen.cause);
 	return 0;

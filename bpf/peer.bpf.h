@@ -114,7 +114,8 @@ static __always_inline void peer_record(struct knell_record *record, const struc
 	record->heard_ns = verdict->heard_ns;
 	record->hold_until_ns = verdict->hold_until_ns;
 	record->tau_ns = verdict_tau_ns(&cfg->rule, verdict);
-	record->noted = verdict->noted;
+	record->noted = (__u16)verdict->noted;
+	record->open_port = peer->open_port;
 }
 
 static __always_inline void peer_publish(struct knell_record *record,

@@ -362,6 +362,7 @@ int load_instance(const struct load_options *options, char *why, size_t why_size
 	const char *dir = options->pin_dir ? options->pin_dir : KNELL_PIN_DEFAULT, *what;
 	struct knell_bpf *skel = NULL;
 	int cgroup = -1, err;
+	char config[256];
 
 	libbpf_set_print(NULL);
 	cgroup = load_open_cgroup(options->cgroup, why, why_size);
@@ -370,10 +371,12 @@ int load_instance(const struct load_options *options, char *why, size_t why_size
 	err = prepare_bpffs(dir, why, why_size);
 	if (err)
 		goto out;
-	if (!access(dir, F_OK)) {
+	snprintf(config, sizeof(config), "%s/%s", dir, pins_map_name(PINS_CONFIG));
+	if (!access(config, F_OK)) {
 		err = fail(-EEXIST, why, why_size,
-			   "already loaded at %s: `knell unload` first, or choose another --pin",
-			   dir);
+			   "already loaded at %s: `knell --pin %s unload` first, or choose "
+			   "another --pin",
+			   dir, dir);
 		goto out;
 	}
 	err = open_skeleton(&skel, options, why, why_size);

@@ -5,9 +5,11 @@
  * Room: detect. Calls libbpf only. See pins.h for who calls it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -64,7 +66,7 @@ static int open_map(const char *dir, enum pins_map map)
 }
 
 /* The first word of the config value is the ABI number in every version there will ever be. */
-static unsigned int abi_of(const char *dir)
+static int check_abi(const char *dir, unsigned int *found)
 {
 	__u8 value[4096] = {};
 	struct bpf_map_info info = {};
@@ -72,31 +74,29 @@ static unsigned int abi_of(const char *dir)
 	int fd = open_pin(dir, map_shapes[PINS_CONFIG].name);
 
 	if (fd < 0)
-		return 0;
+		return fd;
 	if (!bpf_obj_get_info_by_fd(fd, &info, &size) && info.value_size <= sizeof(value) &&
 	    !bpf_map_lookup_elem(fd, &zero, value))
 		memcpy(&abi, value, sizeof(abi));
 	close(fd);
-	return abi;
+	*found = abi;
+	return abi == KNELL_ABI ? 0 : -EPROTO;
 }
 
 int pins_open(struct pins *pins, const char *dir, unsigned int *abi_found)
 {
 	struct pins fresh = PINS_CLOSED;
 	unsigned int abi = 0;
-	int err = 0, map;
+	int err, map;
 
 	if (snprintf(fresh.dir, sizeof(fresh.dir), "%s", dir) >= (int)sizeof(fresh.dir))
 		return -ENAMETOOLONG;
+	/* First of all: another version may have other maps altogether. */
+	err = check_abi(dir, &abi);
 	for (map = 0; map < PINS_MAPS && !err; map++) {
 		fresh.map[map] = open_map(dir, map);
 		if (fresh.map[map] < 0)
 			err = fresh.map[map];
-	}
-	if (!err || err == -EPROTO) {
-		abi = abi_of(dir);
-		if (abi != KNELL_ABI)
-			err = -EPROTO;
 	}
 	if (!err && (fresh.sweep = open_pin(dir, "link_knell_sweep")) < 0)
 		err = fresh.sweep;
@@ -127,6 +127,22 @@ void pins_close(struct pins *pins)
 		close_fd(&pins->map[map]);
 	close_fd(&pins->sweep);
 	close_fd(&pins->review);
+	close_fd(&pins->claim);
+}
+
+int pins_claim(struct pins *pins)
+{
+	int fd = open(pins->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB)) {
+		err = errno == EWOULDBLOCK ? -EBUSY : -errno;
+		close(fd);
+		return err;
+	}
+	pins->claim = fd;
+	return 0;
 }
 
 int pins_peer(const struct pins *pins, const struct knell_peer_key *key, struct knell_peer *peer)

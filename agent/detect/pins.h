@@ -29,6 +29,7 @@ struct pins {
 	int map[PINS_MAPS]; /* fds, -1 when closed */
 	int sweep;	    /* link fd of the sweep iterator */
 	int review;	    /* link fd of the review iterator */
+	int claim;	    /* the directory, locked by pins_claim */
 };
 
 /** pins_map_name - the map's name, which is also its file name below the pin directory. */
@@ -46,10 +47,17 @@ int pins_open(struct pins *pins, const char *dir, unsigned int *abi_found);
 /** pins_close - close every fd; safe on a struct of PINS_CLOSED. */
 void pins_close(struct pins *pins);
 
-#define PINS_CLOSED                                                                 \
-	{                                                                           \
-		.map = {-1, -1, -1, -1, -1, -1, -1, -1}, .sweep = -1, .review = -1, \
+#define PINS_CLOSED                                                                              \
+	{                                                                                        \
+		.map = {-1, -1, -1, -1, -1, -1, -1, -1}, .sweep = -1, .review = -1, .claim = -1, \
 	}
+
+/**
+ * pins_claim - be the one agent of this instance: its ring has one reader, its notes one writer.
+ *
+ * Holds until pins_close or the process ends, however it ends. -EBUSY when another has it.
+ */
+int pins_claim(struct pins *pins);
 
 /** pins_peer - read one peer under its lock. 0, -ENOENT or another negative errno. */
 int pins_peer(const struct pins *pins, const struct knell_peer_key *key, struct knell_peer *peer);

@@ -7,13 +7,12 @@
  * helps to know more, and last the telling.
  */
 #include <netinet/in.h>
+#include <string.h>
 #include <time.h>
 #include "detect/react.h"
 #include "detect/words.h"
 
-/* Where a watched host that is no cluster member is knocked at, if its record names no port. */
-#define PROBE_PORT_DEFAULT 7400
-#define NS_PER_S	   1000000000ULL
+#define NS_PER_S 1000000000ULL
 
 #define IN(state) (1U << (state))
 
@@ -70,34 +69,39 @@ static void ask_the_others(const struct matter *matter)
 	heartbeat_all(matter->react->heartbeat);
 }
 
-static void address_of(struct sockaddr_storage *addr, const struct matter *matter)
+/*
+ * Where to knock: a member's agent, or the port where the host has let us in before. Without one
+ * there is no probing: behind a firewall that drops, a SYN to any other port proves nothing.
+ */
+static bool door_of(struct sockaddr_storage *addr, const struct matter *matter)
 {
 	const struct knell_record *record = matter->record;
 	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr;
 
 	if (matter->peer) {
 		*addr = matter->peer->addr;
-		return;
+		return true;
 	}
 	*addr = (struct sockaddr_storage){.ss_family = AF_INET6};
-	v6->sin6_port = htons(record->remote_port ? record->remote_port : PROBE_PORT_DEFAULT);
-	__builtin_memcpy(&v6->sin6_addr, record->key.addr, sizeof(v6->sin6_addr));
+	v6->sin6_port = htons(record->open_port);
+	memcpy(&v6->sin6_addr, record->key.addr, sizeof(v6->sin6_addr));
+	return record->open_port != 0;
 }
 
 static void probe_fast(const struct matter *matter)
 {
 	struct sockaddr_storage addr;
 
-	address_of(&addr, matter);
-	probe_start(matter->react->probes, &matter->record->key, &addr, PROBE_FAST);
+	if (door_of(&addr, matter))
+		probe_start(matter->react->probes, &matter->record->key, &addr, PROBE_FAST);
 }
 
 static void probe_slow(const struct matter *matter)
 {
 	struct sockaddr_storage addr;
 
-	address_of(&addr, matter);
-	probe_start(matter->react->probes, &matter->record->key, &addr, PROBE_SLOW);
+	if (door_of(&addr, matter))
+		probe_start(matter->react->probes, &matter->record->key, &addr, PROBE_SLOW);
 }
 
 static void watch_on(const struct matter *matter)

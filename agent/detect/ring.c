@@ -116,7 +116,8 @@ static void record_from_map(struct knell_record *record, const struct knell_peer
 		.began_ns = verdict->silence.began_ns,
 		.tau_ns = verdict->learnt_tau_ns,
 		.hold_until_ns = verdict->hold_until_ns,
-		.noted = verdict->noted,
+		.noted = (__u16)verdict->noted,
+		.open_port = peer->open_port,
 	};
 }
 

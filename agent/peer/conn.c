@@ -2,7 +2,7 @@
 /*
  * conn.c - the connection cache.
  *
- * Room: peer. Calls io/http2 and roster; see conn.h for who calls it.
+ * Room: peer. Calls io/http2, roster and slots; see conn.h for who calls it.
  *
  * Happy path: dial -> on_ready -> in the peer's list, leased and returned any number of times. The
  * first connection to a peer is the heartbeat's; once it stands the pool is filled up, one dial at
@@ -22,6 +22,7 @@
 #include <unistd.h>
 #include <netinet/in.h>
 #include "peer/conn.h"
+#include "peer/slots.h"
 
 #ifndef SO_COOKIE
 #define SO_COOKIE 57
@@ -67,6 +68,8 @@ struct conn_cache {
 	struct loop *loop;
 	struct tls_context *tls;
 	struct roster *roster;
+	struct slots *slots; /* all conns lie there */
+	struct loop_task free_task;
 	const struct conn_hooks *hooks;
 	void *ctx;
 	struct dialler *diallers;   /* one per roster place */
@@ -93,13 +96,13 @@ static void conn_free(struct loop_task *task)
 	struct conn *conn = LOOP_OWNER(task, struct conn, free_task);
 
 	http2_abort(conn->http2);
-	free(conn);
+	slots_give(conn->cache->slots, conn);
 }
 
 static struct conn *conn_new(struct conn_cache *cache, struct roster_peer *peer,
 			     enum conn_role role)
 {
-	struct conn *conn = calloc(1, sizeof(*conn));
+	struct conn *conn = slots_take(cache->slots);
 
 	if (!conn)
 		return NULL;
@@ -115,7 +118,7 @@ static struct conn *conn_new(struct conn_cache *cache, struct roster_peer *peer,
 	return conn;
 }
 
-/* Out of every list and deaf; ended and freed when the loop has time. The cache may go before. */
+/* Out of every list and deaf; ended and freed when the loop has time. */
 static void conn_end(struct conn *conn)
 {
 	struct conn_cache *cache = conn->cache;
@@ -318,6 +321,16 @@ static void dial(struct dialler *dialler)
 	dial_later(dialler);
 }
 
+/* After the last connection: what is reaped is reaped in order. */
+static void cache_free(struct loop_task *task)
+{
+	struct conn_cache *cache = LOOP_OWNER(task, struct conn_cache, free_task);
+
+	slots_close(cache->slots);
+	free(cache->diallers);
+	free(cache);
+}
+
 int conn_cache_open(struct conn_cache **cache, struct loop *loop, struct tls_context *tls,
 		    struct roster *roster, unsigned int per_peer, const struct conn_hooks *hooks,
 		    void *ctx)
@@ -327,9 +340,10 @@ int conn_cache_open(struct conn_cache **cache, struct loop *loop, struct tls_con
 
 	if (!fresh)
 		return -ENOMEM;
+	fresh->free_task.run = cache_free;
 	fresh->diallers = calloc(roster->count ? roster->count : 1, sizeof(*fresh->diallers));
-	if (!fresh->diallers) {
-		free(fresh);
+	if (!fresh->diallers || slots_open(&fresh->slots, sizeof(struct conn))) {
+		cache_free(&fresh->free_task);
 		return -ENOMEM;
 	}
 	fresh->loop = loop;
@@ -364,8 +378,7 @@ void conn_cache_close(struct conn_cache *cache)
 		loop_disarm(cache->loop, &cache->diallers[i].again);
 	}
 	conn_clear(cache);
-	free(cache->diallers);
-	free(cache);
+	loop_reap(cache->loop, &cache->free_task);
 }
 
 void conn_accept(struct conn_cache *cache, int fd)
