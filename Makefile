@@ -27,7 +27,8 @@ LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS   := -lbpf -lmnl -luring -lnghttp2 -lssl -lcrypto -ljansson -linih -lm
 DEPFLAGS  = -MMD -MP
 
-ARCH_INCLUDE := /usr/include/$(shell $(CC) -dumpmachine)
+# clang spells the triplet differently from the directory; gcc is in the set-up list anyway.
+ARCH_INCLUDE := /usr/include/$(shell gcc -dumpmachine)
 BPF_CFLAGS   := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude -I$(ARCH_INCLUDE)
 
 BPF_SRC   := bpf/evidence.bpf.c bpf/tune.bpf.c bpf/sweep.bpf.c

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 #include "config.h"
 #include "control.h"
@@ -33,9 +34,11 @@
 #include "peer/conn.h"
 #include "peer/roster.h"
 
-#define WHY_BYTES      512
-#define LISTEN_BACKLOG 4096
-#define CONFIG_DEFAULT "/etc/knell/knelld.conf"
+#define WHY_BYTES	 512
+#define LISTEN_BACKLOG	 4096
+#define RELEASE_PAUSE_NS 20000000L
+#define RELEASE_TRIES	 50
+#define CONFIG_DEFAULT	 "/etc/knell/knelld.conf"
 
 enum { EXIT_USAGE = 2 };
 
@@ -294,17 +297,31 @@ static int open_io(struct knelld *knelld)
 	return loop_signal(knelld->loop, &stops, on_signal, knelld, &knelld->signals);
 }
 
+/*
+ * The kernel lets go of a killed agent's io_uring, and with it of the addresses that it listened
+ * on, some time after its process is gone: the next one has the patience for that.
+ */
+static bool is_released_soon(int err, unsigned int *tries)
+{
+	static const struct timespec pause = {.tv_nsec = RELEASE_PAUSE_NS};
+
+	return err == -EADDRINUSE && (*tries)++ < RELEASE_TRIES && !nanosleep(&pause, NULL);
+}
+
 static int open_peers(struct knelld *knelld)
 {
 	const struct config *config = &knelld->config;
 	char endpoint[ROSTER_ENDPOINT_BYTES];
+	unsigned int tries = 0;
 	int err = conn_cache_open(&knelld->conns, knelld->loop, knelld->tls, &knelld->roster,
 				  config->per_peer, &conn_hooks, knelld);
 
 	if (err)
 		return err;
-	err = listen_open(knelld->loop, (const struct sockaddr *)&config->listen, LISTEN_BACKLOG,
-			  on_accepted, knelld, &knelld->listener);
+	do {
+		err = listen_open(knelld->loop, (const struct sockaddr *)&config->listen,
+				  LISTEN_BACKLOG, on_accepted, knelld, &knelld->listener);
+	} while (is_released_soon(err, &tries));
 	if (err)
 		snprintf(knelld->why, sizeof(knelld->why),
 			 "cannot listen on %s: %s: set `listen` in [node] to a free address of "
@@ -347,6 +364,9 @@ static void open_link(struct knelld *knelld)
 
 static int open_control(struct knelld *knelld)
 {
+	unsigned int tries = 0;
+	int err;
+
 	knelld->react = (struct react){
 		.roster = &knelld->roster,
 		.conns = knelld->conns,
@@ -356,9 +376,12 @@ static int open_control(struct knelld *knelld)
 		.subscriber = on_outcome,
 		.subscriber_ctx = knelld,
 	};
-	return control_open(&knelld->control, knelld->loop, knelld->config.socket,
-			    knelld->config.name, &knelld->roster, knelld->conns, knelld->why,
-			    sizeof(knelld->why));
+	do {
+		err = control_open(&knelld->control, knelld->loop, knelld->config.socket,
+				   knelld->config.name, &knelld->roster, knelld->conns, knelld->why,
+				   sizeof(knelld->why));
+	} while (is_released_soon(err, &tries));
+	return err;
 }
 
 /* Dial everybody the kernel does not hold for silent; what the ring tells next corrects it. */

@@ -84,10 +84,12 @@ all_torn_down() {
 	! established h1 h3 1
 }
 
-# One cut of h3; appends to lost_us, dead_us and pause_ms.
+# One cut of h3; appends to lost_us, dead_us, idle_ms and pause_ms.
 one_cut() {
 	local cut evicted watcher lines
 	full || fail "the caches do not fill" || return 1
+	"$bench_pause" "$cluster_dir/h1.sock" 1 >"$cluster_dir/pause" || fail "the agent hung up" || return 1
+	idle_ms+=("$(jq '.longest_us / 1000' "$cluster_dir/pause")")
 	"$bench_pause" "$cluster_dir/h1.sock" 60 >"$cluster_dir/pause" &
 	watcher=$!
 	lines=$(wc -l <"$cluster_dir/h1.events")
@@ -105,8 +107,8 @@ one_cut() {
 }
 
 evict() {
-	local cuts=$1 i limit_us=1000
-	local lost_us=() dead_us=() pause_ms=()
+	local cuts=$1 rank=$2 i limit_us=1000
+	local lost_us=() dead_us=() idle_ms=() pause_ms=()
 	crowded_up || fail "no cluster" || return 1
 	for ((i = 0; i < cuts; i++)); do
 		[ "$i" -eq 0 ] || start_over || fail "h1 does not start again" || return 1
@@ -114,11 +116,14 @@ evict() {
 	done
 	figure evict_us lan "lost, $CACHED dialled" us "${lost_us[@]}"
 	figure evict_us lan "dead, $CACHED accepted" us "${dead_us[@]}"
+	figure loop_pause_ms lan "before, 1 s" ms "${idle_ms[@]}"
 	figure loop_pause_ms lan "evicting $((2 * CACHED))" ms "${pause_ms[@]}"
-	at_most "$(printf '%s\n' "${lost_us[@]}" | percentile 99)" "$limit_us" "lost to last eviction, p99 us" &&
-		at_most "$(printf '%s\n' "${dead_us[@]}" | percentile 99)" "$limit_us" "dead to last eviction, p99 us"
+	at_most "$(printf '%s\n' "${lost_us[@]}" | percentile "$rank")" "$limit_us" "lost to last eviction, p$rank us" &&
+		at_most "$(printf '%s\n' "${dead_us[@]}" | percentile "$rank")" "$limit_us" "dead to last eviction, p$rank us"
 }
 
-cuts=$(in_mode 2 20 20)
-run "$CACHED connections are let go within 1 ms of the verdict ($cuts cuts)" evict "$cuts"
+# Over a few cuts p99 is the slowest of them, which says more about the machine's other work.
+cuts=$(in_mode 3 20 20)
+rank=$(in_mode 50 99 99)
+run "$CACHED connections are let go within 1 ms of the verdict (p$rank of $cuts cuts)" evict "$cuts" "$rank"
 finish

@@ -108,7 +108,8 @@ $(cluster_state h3 h2) of h2" || return 1
 	wait_for 15 cluster_whole || fail "the cluster does not heal" || return 1
 	figure false_lost lan "$case" count "$(span_said lost h3)"
 	figure false_dead lan "$case" count "$(span_said dead h3)"
-	[ "$(blames h3)" -eq 0 ] || fail "h3 blames others: $(span_mistakes)" || return 1
+	# The last words of one may come so late that the other looks lost for a moment; never dead.
+	[ "$(span_said dead h3)" -eq 0 ] || fail "h3 buries others: $(span_mistakes)" || return 1
 	[ $(($(blames h1 h2) + $(blames h2 h1))) -eq 0 ] ||
 		fail "h1 and h2 blame each other: $(span_mistakes)" || return 1
 	span_still_notices lan "$case"
