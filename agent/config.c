@@ -20,6 +20,8 @@
 #include "detect/words.h"
 
 #define PORT_MAX 65535
+/* Longer than any name may be, so that one that is too long is refused and not cut. */
+#define PEER_SECTION_BYTES 256
 
 struct reading {
 	struct config *config;
@@ -98,17 +100,19 @@ static int read_name(struct reading *reading, char *name, const char *value)
 		if (!isalnum((unsigned char)value[i]) && value[i] != '-' && value[i] != '.')
 			return refuse(reading, "name \"%s\" may hold letters, digits, '-' and '.'",
 				      value);
-	strcpy(name, value);
+	memcpy(name, value, length + 1);
 	return 0;
 }
 
 static int read_path(struct reading *reading, char *path, size_t size, const char *value)
 {
+	size_t length = strlen(value);
+
 	if (value[0] != '/')
 		return refuse(reading, "\"%s\" must be an absolute path", value);
-	if (strlen(value) >= size)
+	if (length >= size)
 		return refuse(reading, "path is longer than %zu characters: %s", size - 1, value);
-	strcpy(path, value);
+	memcpy(path, value, length + 1);
 	return 0;
 }
 
@@ -160,15 +164,17 @@ static int read_socket(struct reading *reading, const char *value)
 
 static int read_link(struct reading *reading, const char *value)
 {
-	if (strlen(value) >= sizeof(reading->config->link))
+	size_t length = strlen(value);
+
+	if (length >= sizeof(reading->config->link))
 		return refuse(reading, "link \"%s\" is no interface name", value);
-	strcpy(reading->config->link, value);
+	memcpy(reading->config->link, value, length + 1);
 	return 0;
 }
 
 static int read_ring(struct reading *reading, const char *value)
 {
-	unsigned int bytes;
+	unsigned int bytes = 0;
 	int err = read_number(reading, &bytes, value, 4096, 1U << 30);
 
 	if (!err && bytes & (bytes - 1))
@@ -296,10 +302,34 @@ static int read_peer(struct reading *reading, const char *name, const char *key,
 	return 0;
 }
 
+static bool is_section(const char *section)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++)
+		if (!strcmp(settings[i].section, section))
+			return true;
+	return false;
+}
+
+/* inih tells of settings only, and a section without one must not be passed over in silence. */
+static void read_section(struct reading *reading, const char *line)
+{
+	const char *end = strchr(line, ']');
+	char section[PEER_SECTION_BYTES];
+
+	if (!end)
+		return;
+	snprintf(section, sizeof(section), "%.*s", (int)(end - line - 1), line + 1);
+	if (!strncmp(section, "peer ", 5))
+		peer_of(reading, section + 5);
+	else if (!is_section(section))
+		refuse(reading, "unknown section [%s]: see knelld(8)", section);
+}
+
 static int on_setting(void *ctx, const char *section, const char *key, const char *value)
 {
 	struct reading *reading = ctx;
-	bool known_section = false;
 	size_t i;
 
 	if (reading->why[0])
@@ -307,16 +337,13 @@ static int on_setting(void *ctx, const char *section, const char *key, const cha
 	if (!strncmp(section, "peer ", 5))
 		return !read_peer(reading, section + 5, key, value);
 	for (i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
-		if (strcmp(settings[i].section, section))
-			continue;
-		known_section = true;
-		if (!strcmp(settings[i].key, key))
+		if (!strcmp(settings[i].section, section) && !strcmp(settings[i].key, key))
 			return !settings[i].read(reading, value);
 	}
-	if (known_section)
+	if (*section)
 		refuse(reading, "unknown key \"%s\" in [%s]: see knelld(8)", key, section);
 	else
-		refuse(reading, "unknown section [%s]: see knelld(8)", section);
+		refuse(reading, "\"%s\" stands before the first [SECTION]", key);
 	return 0;
 }
 
@@ -326,7 +353,15 @@ static char *read_line(char *text, int size, void *ctx)
 	struct reading *reading = ctx;
 
 	reading->line++;
-	return fgets(text, size, reading->file);
+	if (reading->why[0] || !fgets(text, size, reading->file))
+		return NULL;
+	if (!strchr(text, '\n') && !feof(reading->file)) {
+		refuse(reading, "the line is longer than %d characters", size - 2);
+		return NULL;
+	}
+	if (*text == '[')
+		read_section(reading, text);
+	return text;
 }
 
 static int check_complete(struct reading *reading)
@@ -369,10 +404,19 @@ int config_read(struct config *config, const char *path, char *why, size_t why_s
 		return err;
 	}
 	line = ini_parse_stream(read_line, &reading, on_setting, &reading);
+	if (ferror(reading.file)) {
+		err = -errno;
+		snprintf(why, why_size, "%s: cannot read: %s: name the configuration with -c", path,
+			 strerror(errno));
+	}
 	fclose(reading.file);
-	if (why[0])
+	if (err) {
+		config_free(&fresh);
+		return err;
+	}
+	if (why[0]) {
 		err = -EINVAL;
-	else if (line) {
+	} else if (line) {
 		reading.line = line > 0 ? line : 0;
 		err = refuse(&reading, line > 0 ? "not a setting: write KEY = VALUE or [SECTION]"
 						: "out of memory or unreadable");

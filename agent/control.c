@@ -129,8 +129,8 @@ static void add_tcp_info(json_t *entry, int fd)
 			    json_integer(info.tcpi_last_ack_recv < info.tcpi_last_data_recv
 						 ? info.tcpi_last_ack_recv
 						 : info.tcpi_last_data_recv));
-	json_object_set_new(entry, "bytes_in", json_integer(info.tcpi_bytes_received));
-	json_object_set_new(entry, "bytes_out", json_integer(info.tcpi_bytes_sent));
+	json_object_set_new(entry, "bytes_in", json_integer((json_int_t)info.tcpi_bytes_received));
+	json_object_set_new(entry, "bytes_out", json_integer((json_int_t)info.tcpi_bytes_sent));
 }
 
 struct listing {
@@ -388,10 +388,14 @@ out:
 
 void control_close(struct control *control)
 {
+	struct client *client, *next;
+
 	if (!control)
 		return;
-	while (!LIST_EMPTY(&control->clients))
-		hang_up(LIST_FIRST(&control->clients), false);
+	for (client = LIST_FIRST(&control->clients); client; client = next) {
+		next = LIST_NEXT(client, entry);
+		hang_up(client, false);
+	}
 	loop_poll_stop(control->poll);
 	if (control->fd >= 0)
 		close(control->fd);

@@ -218,7 +218,7 @@ int load_retransmit_has_err(void)
 	const struct btf_type *type;
 	int id, err;
 
-	err = libbpf_get_error(btf);
+	err = (int)libbpf_get_error(btf);
 	if (err)
 		return err;
 	id = btf__find_by_name_kind(btf, "btf_trace_tcp_retransmit_skb", BTF_KIND_TYPEDEF);

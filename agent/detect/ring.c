@@ -234,11 +234,13 @@ void ring_close(struct ring *ring)
 
 	if (!ring)
 		return;
+	known = ring->known;
 	loop_disarm(ring->loop, &ring->check);
 	loop_poll_stop(ring->poll);
 	ring_buffer__free(ring->buffer);
-	HASH_ITER(hh, ring->known, known, next) {
-		HASH_DEL(ring->known, known);
+	HASH_CLEAR(hh, ring->known);
+	for (; known; known = next) {
+		next = known->hh.next;
 		free(known);
 	}
 	free(ring);

@@ -72,8 +72,9 @@ static int check_dates(const X509 *cert, const char *path, char *why, size_t why
 	return expired ? -EKEYEXPIRED : -EKEYREJECTED;
 }
 
-/* A key with a passphrase must fail, not prompt on the terminal. */
-static int no_passphrase(char *buf, int size, int writing, void *ctx)
+/* A key with a passphrase must fail, not prompt on the terminal. The signature is OpenSSL's. */
+static int no_passphrase(char *buf, /* NOLINT(readability-non-const-parameter) */
+			 int size, int writing, void *ctx)
 {
 	(void)buf;
 	(void)size;

@@ -47,7 +47,7 @@ struct conn {
 	uint64_t id;
 	uint64_t made_ns;
 	uint64_t cookie;
-	struct sockaddr_storage from; /* of an accepted one */
+	struct sockaddr_in6 from; /* of an accepted one, or a sockaddr_in; small: conns are many */
 };
 
 TAILQ_HEAD(conn_list, conn);
@@ -188,6 +188,14 @@ static void dialled_ready(struct conn *conn)
 	dial(dialler);
 }
 
+static void turned_away(const struct conn *conn, const char *reason)
+{
+	struct sockaddr_storage from = {};
+
+	memcpy(&from, &conn->from, sizeof(conn->from));
+	conn->cache->hooks->refused(conn->cache->ctx, &from, reason);
+}
+
 /* Its certificate says who it is; what it claims otherwise does not count. */
 static bool adopt_accepted(struct conn *conn, const char *name)
 {
@@ -198,7 +206,7 @@ static bool adopt_accepted(struct conn *conn, const char *name)
 	if (!peer) {
 		snprintf(reason, sizeof(reason),
 			 "certificate is of '%.64s', which is no peer of ours", name);
-		cache->hooks->refused(cache->ctx, &conn->from, reason);
+		turned_away(conn, reason);
 		return false;
 	}
 	TAILQ_REMOVE(list_of(conn), conn, of_peer);
@@ -255,7 +263,7 @@ static void on_close(void *ctx, int err, const char *reason)
 	if (conn->ended)
 		return;
 	if (role == CONN_ACCEPTED && was_connecting && err == -EPROTO)
-		cache->hooks->refused(cache->ctx, &conn->from, reason);
+		turned_away(conn, reason);
 	conn_end(conn);
 	if (role == CONN_ACCEPTED)
 		return;
@@ -391,7 +399,7 @@ void conn_accept(struct conn_cache *cache, int fd)
 		return;
 	}
 	if (getpeername(fd, (struct sockaddr *)&conn->from, &size))
-		conn->from.ss_family = AF_UNSPEC;
+		conn->from.sin6_family = AF_UNSPEC;
 	if (http2_server(cache->loop, fd, cache->tls, &http2_callbacks, conn, &conn->http2)) {
 		close(fd);
 		conn_end(conn);

@@ -95,7 +95,8 @@ load_up() {
 }
 
 load_down() {
-	[ ${#load_pids[@]} -eq 0 ] || kill -9 "${load_pids[@]}" 2>/dev/null || true
+	[ ${#load_pids[@]} -gt 0 ] || return 0
+	kill -9 "${load_pids[@]}" 2>/dev/null || true
 	wait "${load_pids[@]}" 2>/dev/null || true
 	load_pids=()
 }
@@ -216,15 +217,15 @@ knell_mistakes() {
 }
 
 # bfd_mistakes FAMILY: since the logs were emptied; what follows from the other side's is not one.
+# Fails when a log is missing: no log is not the same as no mistake.
 bfd_mistakes() {
-	local host
+	local host logs=() which=peer:10.77.
+	[ "$1" = 4 ] || which=peer:fd77:
 	for host in $(cluster_all); do
-		cat "$bfd_dir/$host/bfdd.log"
-	done | grep -F 'up -> down reason:control-expired' |
-		case $1 in
-		4) grep -c 'peer:10\.' ;;
-		6) grep -c 'peer:fd77:' ;;
-		esac
+		[ -r "$bfd_dir/$host/bfdd.log" ] || return 1
+		logs+=("$bfd_dir/$host/bfdd.log")
+	done
+	awk -v which="$which" '/up -> down reason:control-expired/ && index($0, which) { n++ } END { print n + 0 }' "${logs[@]}"
 }
 
 # under_load PLACE PROFILE SECONDS: BFD 50 ms x 3 runs on IPv4 and 10 ms x 3 on IPv6 meanwhile.
@@ -240,8 +241,8 @@ under_load() {
 	sleep "$seconds"
 	load_down
 	knell=$(knell_mistakes "$began")
-	slow=$(bfd_mistakes 4)
-	fast=$(bfd_mistakes 6)
+	slow=$(bfd_mistakes 4) && fast=$(bfd_mistakes 6) || fail "a log of BFD's is gone" || return 1
+	wait_for 20 bfd_all_up 2 || fail "BFD does not run any more" || return 1
 	stop_both
 	figure false_statements "$profile" "$case" count "$knell"
 	figure false_statements "BFD 50x3" "$case, beside $profile" count "$slow"

@@ -5,7 +5,7 @@
  * Room: the simulator (tests/bench). May call libm.
  */
 #include <math.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim_path.h"
@@ -75,10 +75,27 @@ static void next_outage(struct sim_path *path)
 	}
 }
 
+/* "1:2.5:3" and the like; how many, 0 when there is anything else or more than @room. */
+static int read_numbers(const char *text, double *number, int room)
+{
+	char *end;
+
+	for (int count = 0; count < room; text = end + 1) {
+		number[count++] = strtod(text, &end);
+		if (end == text)
+			return 0;
+		if (!*end)
+			return count;
+		if (*end != ':')
+			return 0;
+	}
+	return 0;
+}
+
 bool sim_path_parse(struct sim_path *path, const char *text)
 {
-	double a, b, c = 0;
-	char rest;
+	double number[3] = {0};
+	int count;
 
 	memset(path, 0, sizeof(*path));
 	if (!strcmp(text, "clean")) {
@@ -86,20 +103,23 @@ bool sim_path_parse(struct sim_path *path, const char *text)
 	} else if (!strcmp(text, "harsh")) {
 		path->model = SIM_PATH_HARSH;
 		path->loss = HARSH_LOSS;
-	} else if (sscanf(text, "iid:%lf%c", &a, &rest) == 1 && a >= 0 && a < 1) {
+	} else if (!strncmp(text, "iid:", 4)) {
 		path->model = SIM_PATH_IID;
-		path->loss = a;
-	} else if ((sscanf(text, "ge:%lf:%lf%c", &a, &b, &rest) == 2 ||
-		    sscanf(text, "ge:%lf:%lf:%lf%c", &a, &b, &c, &rest) == 3) &&
-		   a > 0 && b > 0 && c >= 0 && c < 1) {
+		if (read_numbers(text + 4, number, 1) != 1)
+			return false;
+		path->loss = number[0];
+	} else if (!strncmp(text, "ge:", 3)) {
 		path->model = SIM_PATH_GE;
-		path->bad_ns = a * NS_PER_MS;
-		path->good_ns = b * NS_PER_MS;
-		path->loss = c;
+		count = read_numbers(text + 3, number, 3);
+		if (count < 2 || !(number[0] > 0) || !(number[1] > 0))
+			return false;
+		path->bad_ns = number[0] * NS_PER_MS;
+		path->good_ns = number[1] * NS_PER_MS;
+		path->loss = number[2];
 	} else {
 		return false;
 	}
-	return true;
+	return path->loss >= 0 && path->loss < 1;
 }
 
 void sim_path_start(struct sim_path *path, uint64_t seed)
@@ -117,8 +137,11 @@ bool sim_path_passes(struct sim_path *path, uint64_t now_ns)
 		next_outage(path);
 	if (now_ns >= path->cut_ns || now_ns >= path->start_ns)
 		return false;
-	return path->loss <= 0 || (sim_path_uniform(&path->losses) > path->loss &&
-				   sim_path_uniform(&path->losses) > path->loss);
+	/* There and back. */
+	for (int way = 0; way < 2 && path->loss > 0; way++)
+		if (sim_path_uniform(&path->losses) <= path->loss)
+			return false;
+	return true;
 }
 
 /* First of the instants @from_ns + k * @step_ns that is not before @when_ns. */
@@ -139,8 +162,9 @@ uint64_t sim_path_failure(struct sim_path *path, uint64_t now_ns, uint64_t step_
 	if (path->loss > 0) {
 		double passes = (1 - path->loss) * (1 - path->loss);
 		double runs = floor(log(sim_path_uniform(&path->losses)) / log(passes));
+		uint64_t steps = (failure - now_ns) / step_ns;
 
-		if (runs < (double)((failure - now_ns) / step_ns))
+		if (runs < (double)steps)
 			failure = now_ns + (uint64_t)runs * step_ns;
 	}
 	while (path->end_ns <= now_ns)

@@ -5,7 +5,10 @@
  * Room: the simulator (tests/bench). A happy path reads lines until the end of the file; the one
  * failure mode is a line that is not understood or goes back in time, which stops the replay.
  */
+#include <ctype.h>
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "sim_replay.h"
@@ -24,22 +27,37 @@ struct replay {
 static const char *const STATE_NAMES[VERDICT_STATES] = {"new",	"alive", "degraded", "suspect",
 							"lost", "dead",	 "isolated"};
 
+static bool read_number(const char *text, uint64_t max, uint64_t *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoull(text, &end, 10);
+	return isdigit((unsigned char)*text) && !*end && !errno && *number <= max;
+}
+
 static enum event parse(char *line, uint64_t *ns, uint32_t *tuple)
 {
-	char word[16], rest[2];
-	int fields;
+	const char *word[4] = {NULL};
+	uint64_t number = 0;
+	char *rest = line;
 
 	line[strcspn(line, "#\n")] = '\0';
-	if (line[strspn(line, " \t\r")] == '\0')
+	for (int i = 0; i < 4 && (i == 0 || word[i - 1]); i++)
+		word[i] = strtok_r(rest, " \t\r", &rest);
+	if (!word[0])
 		return EVENT_NONE;
-	fields = sscanf(line, "%" SCNu64 " %15s %" SCNu32 " %1s", ns, word, tuple, rest);
-	if (fields == 3 && !strcmp(word, "unanswered"))
-		return EVENT_UNANSWERED;
-	if (fields == 2 && !strcmp(word, "heard"))
+	if (!word[1] || word[3] || !read_number(word[0], UINT64_MAX, ns) ||
+	    (word[2] && !read_number(word[2], UINT32_MAX, &number)))
+		return EVENT_WRONG;
+	*tuple = (uint32_t)number;
+	if (!strcmp(word[1], "unanswered"))
+		return word[2] ? EVENT_UNANSWERED : EVENT_WRONG;
+	if (word[2])
+		return EVENT_WRONG;
+	if (!strcmp(word[1], "heard"))
 		return EVENT_HEARD;
-	if (fields == 2 && !strcmp(word, "died"))
-		return EVENT_DIED;
-	return EVENT_WRONG;
+	return strcmp(word[1], "died") ? EVENT_WRONG : EVENT_DIED;
 }
 
 static void print_transition(const struct replay *replay, uint32_t from, uint64_t now_ns,

@@ -5,6 +5,8 @@
 #
 # The kernel's own count of returns from lost and dead (`flaps`) is the judge, since no event can be
 # missing there; the events say which it was and how long each suspicion lasted.
+#
+# shellcheck disable=SC2015,SC2016,SC2154 # fail only fails; jq has variables too; see common.sh
 
 began_ns=0
 flaps_before=0
@@ -108,7 +110,8 @@ span_figures() {
 		fail "$lost lost, $dead dead, $flaps returns from either: $(span_mistakes)"
 }
 
-# span_had_evidence: the trouble was real, or the span proved nothing.
+# span_had_evidence: the trouble was real, or the span proved nothing. What comes by chance may need
+# longer than a short span: wait_for it.
 span_had_evidence() {
 	[ "$(span_dropped)" -gt 0 ] || fail "no packet was dropped" || return 1
 	[ "$(span_unanswered)" -gt 0 ] || fail "nothing went unanswered"

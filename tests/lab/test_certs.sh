@@ -131,7 +131,7 @@ refused() {
 			fail "h3 is $(cluster_state "$host" h3) on $host" || return 1
 	done
 	[ "$before" = "$(conn_ids h1 h2)" ] || fail "h1 and h2 were disturbed" || return 1
-	h3_with h3 && wait_for 20 cluster_whole || fail "h3 is not taken back with its good certificate"
+	{ h3_with h3 && wait_for 20 cluster_whole; } || fail "h3 is not taken back with its good certificate"
 }
 
 # Whoever shows no certificate at all gets nowhere.

@@ -7,7 +7,7 @@
 # cost something too.
 . "$(dirname "$0")/common.sh"
 need_root_and_lab
-[ -n "$(command -v iperf3)" ] && [ -n "$(command -v sockperf)" ] ||
+{ [ -n "$(command -v iperf3)" ] && [ -n "$(command -v sockperf)" ]; } ||
 	skip_all "iperf3 or sockperf is missing: tools/setup"
 
 readonly BPFTOOL=/usr/sbin/bpftool
@@ -233,7 +233,7 @@ wire_up() {
 		ip link add cost0 netns "$a" type veth peer name cost0 netns "$b" &&
 		ip -n "$a" addr add 10.81.0.1/24 dev cost0 && ip -n "$b" addr add 10.81.0.2/24 dev cost0 &&
 		ip -n "$a" link set cost0 up && ip -n "$b" link set cost0 up || return 1
-	nsenter --net="/run/netns/$b" taskset -c 1 iperf3 -s >/dev/null &
+	nsenter --net="/run/netns/$b" taskset -c 1 iperf3 -s >/dev/null 2>&1 &
 	spawned+=($!)
 	nsenter --net="/run/netns/$b" taskset -c 1 sockperf server --tcp -i 10.81.0.2 -p 9100 >/dev/null 2>&1 &
 	spawned+=($!)

@@ -87,9 +87,9 @@ family() {
 	figure lost_ms lan "family-$1" ms "${lost_ms[@]}"
 	figure dead_ms lan "family-$1" ms "${dead_ms[@]}"
 	figure return_ms lan "family-$1" ms "${return_ms[@]}"
-	at_most "$(printf '%s\n' "${lost_ms[@]}" | percentile 99)" $LOST_MS "lost p99 ms" &&
-		at_most "$(printf '%s\n' "${dead_ms[@]}" | percentile 99)" $DEAD_MS "dead p99 ms" &&
-		at_most "$(printf '%s\n' "${return_ms[@]}" | percentile 99)" $RETURN_MS "return p99 ms"
+	at_most "$(printf '%s\n' "${lost_ms[@]}" | percentile 99)" "$LOST_MS" "lost p99 ms" &&
+		at_most "$(printf '%s\n' "${dead_ms[@]}" | percentile 99)" "$DEAD_MS" "dead p99 ms" &&
+		at_most "$(printf '%s\n' "${return_ms[@]}" | percentile 99)" "$RETURN_MS" "return p99 ms"
 }
 
 cuts=$(in_mode 1 20 20)

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_fate.sh - power-off against kill -9. A host that lost its power is dead; one that lost its
 # agent still answers, by refusing, and is degraded. Told apart by state and by reason.
+#
+# shellcheck disable=SC2119,SC2317 # run calls the cases by name
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/span.sh"
 need_root_and_lab

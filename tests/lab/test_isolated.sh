@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # test_isolated.sh - look at yourself first: who is cut off says so, and buries nobody. The others
 # may say of it what they like best, `dead`; of each other they must say nothing.
+#
+# shellcheck disable=SC2016,SC2317 # jq has variables too; run calls the cases by name
 . "$(dirname "$0")/common.sh"
 . "$(dirname "$0")/span.sh"
 need_root_and_lab

@@ -97,7 +97,7 @@ judge() {
 	grep -q '^LOADED' "$1" || fail "knell load failed: $(grep -m 1 -i error "$1")" || return 1
 	sed -n 's/^PEERS //p' "$1" | jq -e '.peers[0].state == "dead"' >/dev/null ||
 		fail "the silent address is not dead: $(grep '^PEERS' "$1")" || return 1
-	grep -q '^UNLOADED' "$1" && grep -q '^CLEAN' "$1" || fail "unload left something behind"
+	{ grep -q '^UNLOADED' "$1" && grep -q '^CLEAN' "$1"; } || fail "unload left something behind"
 }
 
 run "Debian 12's kernel, Linux 6.1" boots linux-image-cloud-amd64

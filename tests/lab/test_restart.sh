@@ -44,6 +44,12 @@ map() {
 		'.peers[] | select(.addr == $addr) | .[$field]'
 }
 
+# evidence PEER: all that h1's map holds against it, in one line.
+evidence() {
+	knell_on h1 -j peer dump | jq -c --arg addr "$(lab addr "$1")" '.peers[] | select(.addr == $addr) |
+		{state, phi_md, sends, tuples, loss_ppm, learnt_tau_ns, epoch, connections}'
+}
+
 # all_told: the newest verdict in the map of each peer has been told.
 all_told() {
 	local peer
@@ -100,6 +106,7 @@ quiet_restarts() {
 
 dead_stays_dead() {
 	local before
+	fresh_cluster || return 1
 	lab cut h3 >/dev/null
 	wait_for 5 cluster_is h1 h3 dead || fail "h3 is not declared dead" || return 1
 	wait_for 5 all_told
@@ -117,6 +124,7 @@ dead_stays_dead() {
 # The agent is killed at different moments of a detection; the next one finishes what it began.
 killed_while_detecting() {
 	local delay epoch
+	fresh_cluster || return 1
 	for delay in "$@"; do
 		epoch=$(map h3 epoch)
 		lab cut h3 >/dev/null
@@ -131,17 +139,18 @@ killed_while_detecting() {
 
 fell_without_agent() {
 	local lines
-	writers h1 h3 || return 1
+	fresh_cluster && writers h1 h3 || return 1
 	kill_agent h1
 	lines=$(told | wc -l)
 	lab cut h3 >/dev/null
-	wait_for 15 cluster_is h1 h3 dead || fail "two plain connections: h3 is $(cluster_state h1 h3)" || return 1
+	wait_for 15 cluster_is h1 h3 dead || fail "two plain connections: $(evidence h3)" || return 1
 	[ "$(told | wc -l)" -eq "$lines" ] || fail "somebody told without an agent" || return 1
 	start_agent h1 && wait_for 5 dead_is_told "$(map h3 epoch)" || fail "not told after the restart" || return 1
 	stream_is_whole && bring_back_h3 && stream_is_whole
 }
 
 link_while_away() {
+	fresh_cluster || return 1
 	lab linkdown h1 >/dev/null
 	wait_for 5 cluster_is h1 h2 isolated || fail "h1 is $(cluster_state h1 h2), not isolated" || return 1
 	kill_agent h1
@@ -152,6 +161,7 @@ link_while_away() {
 
 orderly_stop() {
 	local pid
+	fresh_cluster || return 1
 	pid=$(agent_pid h1)
 	kill -TERM "$pid"
 	wait_for 5 is_gone "$pid" || fail "does not stop" || return 1
@@ -168,6 +178,7 @@ counted() {
 
 no_agent_at_all() {
 	local host retransmissions connections
+	fresh_cluster || return 1
 	for host in $(cluster_all); do
 		kill_agent "$host"
 	done
@@ -183,14 +194,17 @@ no_agent_at_all() {
 	wait_for 20 cluster_is h1 h2 alive || fail "h2 is $(cluster_state h1 h2)" || return 1
 	writers h1 h3 || return 1
 	lab cut h3 >/dev/null
-	wait_for 15 cluster_is h1 h3 dead || fail "the cut: h3 is $(cluster_state h1 h3)" || return 1
+	wait_for 15 cluster_is h1 h3 dead || fail "the cut: $(evidence h3)" || return 1
 	cluster_is h1 h2 alive || wait_for 5 cluster_is h1 h2 alive || fail "h2 is blamed: $(cluster_state h1 h2)"
 }
+
+all_delays_s="0.05 0.1 0.15 0.2 0.25 0.3 0.4 0.5 0.6"
+read -ra delays_s <<<"$(in_mode "0.15 0.4" "$all_delays_s" "$all_delays_s")"
 
 run "restarts in a calm: nothing lost, nothing told twice" quiet_restarts "$(in_mode 2 10 20)"
 run "a dead peer stays dead across a restart, with its epoch and since; its return is heard" dead_stays_dead
 run "killed while a peer is dying: the next agent finishes it, no verdict lost or repeated" \
-	killed_while_detecting $(in_mode "0.15 0.4" "0.05 0.1 0.15 0.2 0.25 0.3 0.4 0.5 0.6" "0.05 0.1 0.15 0.2 0.25 0.3 0.4 0.5 0.6")
+	killed_while_detecting "${delays_s[@]}"
 run "a verdict that fell while no agent ran is told by the next one" fell_without_agent
 run "the link came back while no agent ran: the next one sees it" link_while_away
 run "an orderly stop removes the socket and leaves the detector" orderly_stop

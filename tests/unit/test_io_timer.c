@@ -65,6 +65,7 @@ static struct probe make(struct timer_heap *heap, int *turn, void (*fire)(struct
  * The heap's promises: every parent is no later than its children, links agree, the count is
  * right.
  */
+/* NOLINTNEXTLINE(misc-no-recursion): no deeper than the heap */
 static size_t verify(const struct timer *timer, const struct timer *parent)
 {
 	if (!timer)

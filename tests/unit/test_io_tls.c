@@ -441,7 +441,7 @@ END_TEST
 START_TEST(client_hears_that_its_certificate_expired)
 {
 	struct raw_peer peer = {
-		.is_server = true, .name = "a", .believes_time = time(NULL) + 36 * 3600};
+		.is_server = true, .name = "a", .believes_time = time(NULL) + 36 * 3600L};
 
 	/* The CA lives two days, the client's certificate one. */
 	client.context = context_of("b", "ca.crt");

@@ -310,7 +310,7 @@ START_TEST(test_epoch_names_the_silence_seq_the_transition)
 		now_ns = silent_until(&peer, &COMPANY, now_ns + MS, VERDICT_DEAD);
 		ck_assert_uint_eq(peer.epoch, i);
 		/* suspect, lost, dead, and alive of the round before */
-		ck_assert_uint_eq(peer.seq, 4 * i);
+		ck_assert_uint_eq(peer.seq, 4ULL * i);
 		ck_assert_uint_eq(peer.since_ns, now_ns);
 		hear(&peer, now_ns += MS);
 	}

@@ -26,7 +26,7 @@ START_TEST(test_isolation_never_passes_through_lost)
 	struct verdict_peer peer = heard_peer(START_NS);
 
 	for (uint32_t i = 0; i < 1000; i++) {
-		silent(&peer, &cut, START_NS + i * 10 * MS, i);
+		silent(&peer, &cut, START_NS + 10 * MS * i, i);
 		ck_assert(peer.state == VERDICT_SUSPECT || peer.state == VERDICT_ISOLATED);
 	}
 }
@@ -117,7 +117,7 @@ START_TEST(test_link_down_blames_nobody)
 	ck_assert_uint_eq(peer.state, VERDICT_ISOLATED);
 	ck_assert_uint_eq(peer.reason, VERDICT_REASON_LINK);
 	for (uint32_t i = 0; i < 1000; i++)
-		silent(&peer, &view, START_NS + i * 10 * MS, i);
+		silent(&peer, &view, START_NS + 10 * MS * i, i);
 	ck_assert_uint_eq(peer.state, VERDICT_ISOLATED);
 	view.link_down = 0;
 	silent(&peer, &view, START_NS + 20 * S, 1);
@@ -197,7 +197,7 @@ START_TEST(test_learning_frozen_while_silent)
 	uint32_t loss_ppm = peer.loss_ppm;
 
 	for (uint32_t i = 0; i < 100; i++) {
-		silent(&peer, &COMPANY, START_NS + i * 20 * MS, i);
+		silent(&peer, &COMPANY, START_NS + 20 * MS * i, i);
 		ck_assert_uint_eq(peer.loss_ppm, loss_ppm);
 		ck_assert_uint_eq(peer.learnt_tau_ns, 0);
 	}

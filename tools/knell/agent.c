@@ -20,7 +20,7 @@
 static int set_timeout(int fd, int milliseconds)
 {
 	struct timeval limit = {.tv_sec = milliseconds / 1000,
-				.tv_usec = milliseconds % 1000 * 1000};
+				.tv_usec = milliseconds % 1000 * 1000L};
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) ||
 	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)))

@@ -15,7 +15,7 @@
 #include "command.h"
 
 #define AGENT_TIMEOUT_MS 5000
-#define AGENT_LINE_BYTES (16 * 1024 * 1024)
+#define AGENT_LINE_BYTES ((size_t)16 << 20)
 #define AGENT_WHY_BYTES	 256
 
 struct agent {

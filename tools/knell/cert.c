@@ -98,7 +98,7 @@ static int finish(FILE *file, const char *path, int written)
 
 static int write_key(const char *path, EVP_PKEY *key)
 {
-	FILE *file;
+	FILE *file = NULL;
 	int error = create(path, 0600, &file);
 
 	if (error)
@@ -108,7 +108,7 @@ static int write_key(const char *path, EVP_PKEY *key)
 
 static int write_cert(const char *path, X509 *cert)
 {
-	FILE *file;
+	FILE *file = NULL;
 	int error = create(path, 0644, &file);
 
 	if (error)

@@ -19,27 +19,26 @@ enum taken {
 	TAKEN_WRONG /* ours, but wrong: why is written */
 };
 
+static void raise_flag(const struct options_spec *spec, void *values)
+{
+	*(bool *)((char *)values + spec->offset) = true;
+}
+
 static int store(const struct options_spec *spec, void *values, const char *text, char *why)
 {
 	char *field = (char *)values + spec->offset, *end;
 	unsigned long number;
 
-	switch (spec->type) {
-	case OPTIONS_FLAG:
-		*(bool *)field = true;
-		return 0;
-	case OPTIONS_TEXT:
+	if (spec->type == OPTIONS_TEXT) {
 		*(const char **)field = text;
 		return 0;
-	case OPTIONS_NUMBER:
-		errno = 0;
-		number = strtoul(text, &end, 10);
-		if (isdigit((unsigned char)*text) && !*end && !errno && number >= spec->min &&
-		    number <= spec->max) {
-			*(unsigned int *)field = (unsigned int)number;
-			return 0;
-		}
-		break;
+	}
+	errno = 0;
+	number = strtoul(text, &end, 10);
+	if (isdigit((unsigned char)*text) && !*end && !errno && number >= spec->min &&
+	    number <= spec->max) {
+		*(unsigned int *)field = (unsigned int)number;
+		return 0;
 	}
 	snprintf(why, OPTIONS_WHY_BYTES, "--%s takes a number from %u to %u, not '%.64s'",
 		 spec->name, spec->min, spec->max, text);
@@ -59,8 +58,10 @@ static enum taken take_long(const struct options_spec *specs, void *values, cons
 	if (!spec->name)
 		return TAKEN_NOT;
 	if (spec->type == OPTIONS_FLAG) {
-		if (!value)
-			return store(spec, values, NULL, why) ? TAKEN_WRONG : TAKEN_ONE;
+		if (!value) {
+			raise_flag(spec, values);
+			return TAKEN_ONE;
+		}
 		snprintf(why, OPTIONS_WHY_BYTES, "--%s takes no value", spec->name);
 		return TAKEN_WRONG;
 	}
@@ -82,8 +83,7 @@ static const struct options_spec *flag_of(const struct options_spec *specs, char
 }
 
 /* -x or -xyz; all letters must be flags of ours, else the word is somebody else's. */
-static enum taken take_short(const struct options_spec *specs, void *values, const char *word,
-			     char *why)
+static enum taken take_short(const struct options_spec *specs, void *values, const char *word)
 {
 	const char *c;
 
@@ -91,7 +91,7 @@ static enum taken take_short(const struct options_spec *specs, void *values, con
 		if (!flag_of(specs, *c))
 			return TAKEN_NOT;
 	for (c = word + 1; *c; c++)
-		store(flag_of(specs, *c), values, NULL, why);
+		raise_flag(flag_of(specs, *c), values);
 	return TAKEN_ONE;
 }
 
@@ -118,7 +118,7 @@ int options_parse(const struct options_spec *specs, void *values, bool lenient, 
 			taken = take_long(specs, values, argv[i],
 					  i + 1 < *argc ? argv[i + 1] : NULL, this_why);
 		else
-			taken = take_short(specs, values, argv[i], this_why);
+			taken = take_short(specs, values, argv[i]);
 		if (taken == TAKEN_TWO) {
 			i++;
 		} else if (taken == TAKEN_NOT && lenient) {

@@ -162,6 +162,7 @@ static void forget(struct poll *poll, bool all)
 		next = seen->hh.next;
 		if (!all && seen->round == poll->round)
 			continue;
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): it does not follow uthash. */
 		HASH_DEL(poll->seen, seen);
 		free(seen);
 	}

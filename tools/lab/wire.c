@@ -111,7 +111,7 @@ static int run_attach(int argc, char **argv)
 static int run_loss(int argc, char **argv)
 {
 	struct wire_maps maps __attribute__((cleanup(wire_port_close))) = WIRE_MAPS_CLOSED;
-	struct wire_port port;
+	struct wire_port port = {};
 	bool dirs[WIRE_DIRS];
 	unsigned long long at_ns;
 	__u64 share;
@@ -135,7 +135,7 @@ static int run_burst(int argc, char **argv)
 {
 	struct wire_maps maps __attribute__((cleanup(wire_port_close))) = WIRE_MAPS_CLOSED;
 	const char *loss = argc > 5 ? argv[5] : "100";
-	struct wire_port port;
+	struct wire_port port = {};
 	bool dirs[WIRE_DIRS];
 	unsigned long long at_ns;
 	__u64 bad_ns, good_ns, share;
@@ -164,7 +164,7 @@ static int run_burst(int argc, char **argv)
 static int run_block(int argc, char **argv)
 {
 	struct wire_maps maps __attribute__((cleanup(wire_port_close))) = WIRE_MAPS_CLOSED;
-	struct wire_port port;
+	struct wire_port port = {};
 	bool dirs[WIRE_DIRS];
 	unsigned long long at_ns;
 
@@ -211,7 +211,7 @@ static int run_tuple(int argc, char **argv)
 {
 	struct wire_maps maps __attribute__((cleanup(wire_port_close))) = WIRE_MAPS_CLOSED;
 	struct wire_tuple tuple = {};
-	struct wire_port port;
+	struct wire_port port = {};
 	unsigned long long at_ns;
 	int err, family, family_to;
 
@@ -247,7 +247,7 @@ static int run_clear(int argc, char **argv)
 	struct wire_maps maps __attribute__((cleanup(wire_port_close))) = WIRE_MAPS_CLOSED;
 	const struct wire_port none = {};
 	struct wire_tuple tuple;
-	struct wire_port port;
+	struct wire_port port = {};
 	unsigned long long at_ns;
 
 	(void)argc;
@@ -322,7 +322,7 @@ static int run_show(int argc, char **argv)
 {
 	struct wire_maps maps __attribute__((cleanup(wire_port_close))) = WIRE_MAPS_CLOSED;
 	struct wire_count count[WIRE_DIRS];
-	struct wire_port port;
+	struct wire_port port = {};
 
 	(void)argc;
 	if (device_open(argv[1], &maps, &port))

@@ -75,10 +75,14 @@ bool wire_args_dirs(const char *text, bool dirs[WIRE_DIRS])
 
 bool wire_args_address(const char *text, __u8 address[16], int *family)
 {
+	static const __u8 v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
+
 	*family = strchr(text, ':') ? AF_INET6 : AF_INET;
-	if (*family == AF_INET)
-		memcpy(address, "\0\0\0\0\0\0\0\0\0\0\xff\xff", 12);
-	if (inet_pton(*family, text, *family == AF_INET ? address + 12 : address) == 1)
+	if (*family == AF_INET) {
+		memcpy(address, v4_mapped, sizeof(v4_mapped));
+		address += sizeof(v4_mapped);
+	}
+	if (inet_pton(*family, text, address) == 1)
 		return true;
 	return refuse(text, "an address: give IPv4 or IPv6 digits");
 }

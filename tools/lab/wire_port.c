@@ -101,7 +101,7 @@ static int map_open(struct wire_maps *maps, __u32 id)
 int wire_port_open(struct wire_maps *maps, int ifindex)
 {
 	struct wire_maps found = WIRE_MAPS_CLOSED;
-	__u32 ids[MAPS_MAX] = {}, program_id, size = sizeof(struct bpf_prog_info);
+	__u32 ids[MAPS_MAX] = {}, program_id = 0, size = sizeof(struct bpf_prog_info);
 	struct bpf_prog_info info = {.nr_map_ids = MAPS_MAX, .map_ids = (__u64)(unsigned long)ids};
 	int fd, err;
 

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * Unit tests of agent/detect/load, pins and ring against the running kernel: an instance of their
+ * own, in a network namespace of their own, watching 127.0.0.1. Skipped (77) without root.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "detect/load.h"
+#include "detect/pins.h"
+#include "detect/ring.h"
+#include "detect/words.h"
+#include "io/loop.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+
+enum { SKIPPED = 77, DEADLINE_MS = 10000, SETTLE_MS = 300, SEEN_MAX = 32 };
+
+struct seen {
+	struct knell_record record;
+	enum ring_origin origin;
+};
+
+static char dir[64], why[300];
+static struct pins pins = PINS_CLOSED;
+static struct knell_peer_key key;
+static struct loop *loop;
+static struct timer deadline;
+static struct seen seen[SEEN_MAX];
+static int seen_count, wanted_count;
+
+static void loopback_up(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	struct ifreq request = {.ifr_name = "lo"};
+
+	ck_assert_int_eq(ioctl(fd, SIOCGIFFLAGS, &request), 0);
+	request.ifr_flags |= IFF_UP;
+	ck_assert_int_eq(ioctl(fd, SIOCSIFFLAGS, &request), 0);
+	close(fd);
+}
+
+static void watch_loopback(void)
+{
+	struct knell_watch_key prefix = {.prefix_bits = 8 * KNELL_ADDR_BYTES};
+
+	words_address_parse("127.0.0.1", prefix.addr);
+	memcpy(key.addr, prefix.addr, sizeof(key.addr));
+	ck_assert_int_eq(load_netns(&key.netns), 0);
+	ck_assert_int_eq(pins_watch_add(&pins, &prefix, 0), 0);
+}
+
+static void setup(void)
+{
+	struct load_options options = {.pin_dir = dir, .profile = KNELL_PROFILE_FAST};
+
+	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	loopback_up();
+	snprintf(dir, sizeof(dir), "/sys/fs/bpf/knell-unit-%d", getpid());
+	ck_assert_msg(!load_instance(&options, why, sizeof(why)), "%s", why);
+	ck_assert_int_eq(pins_open(&pins, dir, NULL), 0);
+	watch_loopback();
+	ck_assert_msg(!loop_open(&loop, why, sizeof(why)), "%s", why);
+	seen_count = 0;
+}
+
+static void teardown(void)
+{
+	loop_close(loop);
+	pins_close(&pins);
+	if (!access(dir, F_OK))
+		ck_assert_msg(!load_remove(dir, why, sizeof(why)), "%s", why);
+}
+
+/* A connection to a port without a listener: the RST is a sign of life. */
+static void knock(void)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_port = htons(9),
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), -1);
+	ck_assert_int_eq(errno, ECONNREFUSED);
+	close(fd);
+}
+
+static struct knell_peer peer(void)
+{
+	struct knell_peer found = {};
+
+	ck_assert_int_eq(pins_peer(&pins, &key, &found), 0);
+	return found;
+}
+
+#define ck_assert_state(expected) \
+	ck_assert_str_eq(words_state(peer().verdict.state), words_state(expected))
+
+START_TEST(loads_once_and_removes_once)
+{
+	struct load_options options = {.pin_dir = dir};
+	struct pins other = PINS_CLOSED;
+	unsigned int abi = 0;
+
+	ck_assert_int_eq(load_instance(&options, why, sizeof(why)), -EEXIST);
+	ck_assert_msg(strstr(why, dir) && strstr(why, "unload"), "%s", why);
+	ck_assert_int_eq(load_remove(dir, why, sizeof(why)), 0);
+	ck_assert_int_eq(load_remove(dir, why, sizeof(why)), -ENOENT);
+	ck_assert_msg(strstr(why, "nothing is loaded"), "%s", why);
+	ck_assert_int_eq(pins_open(&other, dir, &abi), -ENOENT);
+	ck_assert_int_eq(other.map[PINS_PEERS], -1);
+	/* An empty directory is not an instance, and stands in nobody's way. */
+	ck_assert_int_eq(mkdir(dir, 0700), 0);
+	ck_assert_int_eq(pins_open(&other, dir, &abi), -ENOENT);
+	ck_assert_int_eq(load_remove(dir, why, sizeof(why)), -ENOENT);
+	ck_assert_msg(!load_instance(&options, why, sizeof(why)), "%s", why);
+}
+END_TEST
+
+START_TEST(has_one_agent)
+{
+	struct pins other = PINS_CLOSED;
+
+	ck_assert_int_eq(pins_open(&other, dir, NULL), 0);
+	ck_assert_int_eq(pins_claim(&pins), 0);
+	ck_assert_int_eq(pins_claim(&other), -EBUSY);
+	pins_close(&pins);
+	ck_assert_int_eq(pins_claim(&other), 0);
+	pins_close(&other);
+}
+END_TEST
+
+START_TEST(takes_the_profile)
+{
+	struct knell_config config;
+	enum knell_profile profile;
+
+	ck_assert_int_eq(pins_config(&pins, &config), 0);
+	ck_assert_uint_eq(config.abi, KNELL_ABI);
+	ck_assert_uint_eq(config.profile, KNELL_PROFILE_FAST);
+	ck_assert_uint_eq(config.netns, key.netns);
+	ck_assert_uint_gt(config.tick_ns, 0);
+	load_profile(&config, KNELL_PROFILE_WAN);
+	ck_assert_int_eq(pins_set_config(&pins, &config), 0);
+	ck_assert_int_eq(pins_config(&pins, &config), 0);
+	ck_assert_uint_eq(config.heartbeat_us, 200000);
+	ck_assert_uint_eq(config.netns, key.netns); /* a profile changes nothing else */
+	ck_assert_int_eq(load_profile_parse("rack", &profile), 0);
+	ck_assert_int_eq(profile, KNELL_PROFILE_RACK);
+	ck_assert_int_eq(load_profile_parse("rocket", &profile), -EINVAL);
+	ck_assert_str_eq(load_profile_name(KNELL_PROFILES), "unknown");
+}
+END_TEST
+
+START_TEST(judges_notes_and_link)
+{
+	struct knell_peer found;
+
+	ck_assert_int_eq(pins_peer(&pins, &key, &found), -ENOENT);
+	knock();
+	ck_assert_state(VERDICT_ALIVE);
+	ck_assert_uint_eq(peer().resets, 1);
+	ck_assert_int_eq(pins_note(&pins, &key, VERDICT_REASON_GONE), 0);
+	ck_assert_state(VERDICT_DEGRADED);
+	ck_assert_uint_eq(peer().verdict.reason, VERDICT_REASON_GONE);
+	ck_assert_int_eq(pins_link(&pins, true), 0);
+	ck_assert_state(VERDICT_ISOLATED);
+	ck_assert_int_eq(pins_link(&pins, false), 0);
+	ck_assert_state(VERDICT_DEGRADED);
+	ck_assert_int_eq(pins_note(&pins, &key, VERDICT_REASON_NONE), 0);
+	ck_assert_state(VERDICT_ALIVE);
+	ck_assert_uint_eq(peer().verdict.seq, 5);
+}
+END_TEST
+
+START_TEST(forgets_what_is_not_watched)
+{
+	struct knell_watch_key prefix = {.prefix_bits = 8 * KNELL_ADDR_BYTES};
+	struct knell_peer found;
+	struct knell_node node;
+
+	memcpy(prefix.addr, key.addr, sizeof(prefix.addr));
+	knock();
+	ck_assert_int_eq(pins_node(&pins, &node), 0);
+	ck_assert_uint_eq(node.view.peers, 1);
+	ck_assert_int_eq(pins_watch_del(&pins, &prefix), 0);
+	ck_assert_int_eq(pins_watch_del(&pins, &prefix), -ENOENT);
+	ck_assert_int_eq(pins_peer(&pins, &key, &found), -ENOENT);
+	ck_assert_int_eq(pins_node(&pins, &node), 0);
+	ck_assert_uint_eq(node.view.peers, 0);
+	knock();
+	ck_assert_int_eq(pins_peer(&pins, &key, &found), -ENOENT);
+}
+END_TEST
+
+static void on_record(void *ctx, const struct knell_record *record, enum ring_origin origin)
+{
+	(void)ctx;
+	ck_assert_int_lt(seen_count, SEEN_MAX);
+	ck_assert_mem_eq(&record->key, &key, sizeof(key));
+	seen[seen_count++] = (struct seen){*record, origin};
+	if (seen_count == wanted_count)
+		loop_stop(loop);
+}
+
+static void on_deadline(struct timer *timer)
+{
+	(void)timer;
+	loop_stop(loop);
+}
+
+/* Runs until @count records have come, and a moment longer for those that must not. */
+static void follow(int count)
+{
+	struct ring *ring;
+
+	wanted_count = count;
+	ck_assert_int_eq(ring_open(&ring, loop, &pins, on_record, NULL), 0);
+	ck_assert_int_eq(ring_start(ring), 0);
+	deadline = (struct timer){.fire = on_deadline};
+	loop_arm(loop, &deadline, loop_now_ns(loop) + DEADLINE_MS * NS_PER_MS);
+	if (seen_count < count)
+		ck_assert_int_eq(loop_run(loop), 0);
+	wanted_count = 0;
+	loop_arm(loop, &deadline, loop_now_ns(loop) + SETTLE_MS * NS_PER_MS);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_int_eq(seen_count, count);
+	ck_assert_uint_eq(ring_lost(ring), 0);
+	ring_close(ring);
+}
+
+START_TEST(ring_tells_each_verdict_once)
+{
+	int i;
+
+	knock();
+	pins_note(&pins, &key, VERDICT_REASON_LATE);
+	pins_note(&pins, &key, VERDICT_REASON_NONE);
+	follow(3); /* what fell while nobody read */
+	for (i = 0; i < 3; i++) {
+		ck_assert_int_eq(seen[i].origin, RING_LIVE);
+		ck_assert_uint_eq(seen[i].record.seq, i + 1);
+	}
+	ck_assert_uint_eq(seen[1].record.from, VERDICT_ALIVE);
+	ck_assert_uint_eq(seen[1].record.to, VERDICT_DEGRADED);
+	ck_assert_uint_eq(seen[1].record.reason, VERDICT_REASON_LATE);
+	/* The next reader is told where the peer stands, and that it is no news. */
+	seen_count = 0;
+	follow(1);
+	ck_assert_int_eq(seen[0].origin, RING_KNOWN);
+	ck_assert_uint_eq(seen[0].record.seq, 3);
+	ck_assert_uint_eq(seen[0].record.to, VERDICT_ALIVE);
+	ck_assert_uint_eq(seen[0].record.ts_ns, peer().verdict.since_ns);
+	/* One more fell in between: that one is news, and the state needs no reading back. */
+	pins_note(&pins, &key, VERDICT_REASON_GONE);
+	seen_count = 0;
+	follow(1);
+	ck_assert_int_eq(seen[0].origin, RING_LIVE);
+	ck_assert_uint_eq(seen[0].record.seq, 4);
+}
+END_TEST
+
+int main(void)
+{
+	Suite *suite = suite_create("detector");
+	TCase *tc = tcase_create("detector");
+	SRunner *runner;
+	int failed;
+
+	if (geteuid()) {
+		puts("needs root to load the detector");
+		return SKIPPED;
+	}
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_set_timeout(tc, 60);
+	tcase_add_test(tc, loads_once_and_removes_once);
+	tcase_add_test(tc, has_one_agent);
+	tcase_add_test(tc, takes_the_profile);
+	tcase_add_test(tc, judges_notes_and_link);
+	tcase_add_test(tc, forgets_what_is_not_watched);
+	tcase_add_test(tc, ring_tells_each_verdict_once);
+	suite_add_tcase(suite, tc);
+	runner = srunner_create(suite);
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
