@@ -46,7 +46,8 @@ BINARIES  := $(BUILD)/knelld $(BUILD)/knell $(BUILD)/knell-wire
 SHARED    := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/unit/test_%,$(sort $(wildcard tests/unit/*.c))) \
 	     $(filter-out tests/bench/sim.c,$(sort $(wildcard tests/bench/sim_*.c))))
 TEST_LIB  := $(BUILD)/libtest.a
-TEST_BINARIES := $(UNIT) $(BUILD)/sim $(BENCH)
+LAB_TOOLS := $(patsubst tests/lab/%.c,$(BUILD)/lab_%,$(sort $(wildcard tests/lab/*.c)))
+TEST_BINARIES := $(UNIT) $(BUILD)/sim $(BENCH) $(LAB_TOOLS)
 
 .DELETE_ON_ERROR:
 .PHONY: all help setup tests check demo lint fuzz bench soak install uninstall clean format
@@ -132,6 +133,10 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(TEST_LIB) $(AGENT_LIB)
 	@mkdir -p $(@D)
 	@echo '  LD    $@'
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcheck -lsubunit -lpthread -lrt -lm -o $@
+
+$(BUILD)/lab_%: $(BUILD)/tests/lab/%.o
+	@echo '  LD    $@'
+	$(Q)$(CC) $(LDFLAGS) $^ -o $@
 
 $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(AGENT_LIB)
 	@echo '  LD    $@'

@@ -85,7 +85,9 @@ switch_mended() {
 }
 
 # deaf_or_mute in|out: h3 hears nothing, or nobody hears h3. Either way no transmission of h1 or h2 to
-# h3 is ever acknowledged, nor one of h3 to them: it is of no use to them, and to itself it is cut off.
+# h3 is ever acknowledged, nor one of h3 to them: it is of no use to them. Deaf, it knows that it is
+# cut off. Mute, it hears the others give it up one after the other, and who speaks last vouches for
+# the link: what it then says of the first is counted and shown, not judged.
 deaf_or_mute() {
 	local case="one way: h3's $1" host
 	cluster_up 3 lan || fail "no cluster" || return 1
@@ -95,23 +97,23 @@ deaf_or_mute() {
 		wait_for 5 cluster_is "$host" h3 dead ||
 			fail "$host says $(cluster_state "$host" h3) of h3" || return 1
 	done
-	wait_for 5 is_isolated h3 || fail "h3 does not say isolated, but $(cluster_state h3 h1) of h1 and \
+	[ "$1" = out ] || wait_for 5 is_isolated h3 || fail "h3 does not say isolated, but $(cluster_state h3 h1) of h1 and \
 $(cluster_state h3 h2) of h2" || return 1
 	figure dead_ms lan "$case" ms "$(first_ms dead h1 h3)" "$(first_ms dead h2 h3)"
-	figure isolated_ms lan "$case" ms "$(first_ms isolated h3)"
+	[ "$1" = out ] || figure isolated_ms lan "$case" ms "$(first_ms isolated h3)"
 	span_hold "$span_s"
 	for host in h1 h2; do
 		cluster_is "$host" h3 dead || fail "$host says $(cluster_state "$host" h3) of h3" || return 1
 		[ "$(flaps_of "$host" h3)" -eq 0 ] || fail "$host: h3 flaps" || return 1
 	done
-	is_isolated h3 || fail "h3 does not say isolated any more" || return 1
+	[ "$1" = out ] || is_isolated h3 || fail "h3 does not say isolated any more" || return 1
 	[ "$(span_dropped)" -gt 0 ] || fail "no packet was dropped" || return 1
 	lab clear h3 >/dev/null
 	wait_for 15 cluster_whole || fail "the cluster does not heal" || return 1
 	figure false_lost lan "$case" count "$(span_said lost h3)"
 	figure false_dead lan "$case" count "$(span_said dead h3)"
 	# The last words of one may come so late that the other looks lost for a moment; never dead.
-	[ "$(span_said dead h3)" -eq 0 ] || fail "h3 buries others: $(span_mistakes)" || return 1
+	[ "$1" = out ] || [ "$(span_said dead h3)" -eq 0 ] || fail "h3 buries others: $(span_mistakes)" || return 1
 	[ $(($(blames h1 h2) + $(blames h2 h1))) -eq 0 ] ||
 		fail "h1 and h2 blame each other: $(span_mistakes)" || return 1
 	span_still_notices lan "$case"
@@ -124,5 +126,5 @@ run "cut off at the switch: isolated, nobody else blamed" cut_off "cut off at th
 cluster_down
 run "h3 hears nothing: dead to the others, isolated to itself" deaf_or_mute in
 cluster_down
-run "nobody hears h3: dead to the others, isolated to itself" deaf_or_mute out
+run "nobody hears h3: dead to the others, who do not blame each other" deaf_or_mute out
 finish

@@ -228,7 +228,7 @@ END_TEST
 
 START_TEST(refuses_what_is_too_many)
 {
-	size_t size = (CONFIG_PEERS_MAX + 2) * 64, used = 0, i;
+	size_t size = (CONFIG_PEERS_MAX + 2) * (size_t)64, used = 0, i;
 	char *text = malloc(size);
 
 	ck_assert_ptr_nonnull(text);
@@ -282,7 +282,7 @@ START_TEST(survives_broken_files)
 		read_broken(whole, i);
 	for (round = 0; round < BROKEN_FILES; round++) {
 		memcpy(bytes, whole, length);
-		for (changes = 1 + random() % 4; changes; changes--) {
+		for (changes = 1 + (int)(random() % 4); changes; changes--) {
 			at = random() % length;
 			bytes[at] = spice[random() % (sizeof(spice) - 1)];
 		}

@@ -99,6 +99,7 @@ static void show_what(struct output *out, const json_t *event)
 static void show_evidence(struct output *out, const json_t *event)
 {
 	uint32_t phi_md = (uint32_t)agent_number(event, "phi_md");
+	bool stalled = !strcmp(agent_text(event, "event", ""), "stalled");
 	uint64_t missed = agent_number(event, "missed");
 	char text[16];
 
@@ -109,6 +110,8 @@ static void show_evidence(struct output *out, const json_t *event)
 	time_field(out, "silent for", "silence_us", event);
 	time_field(out, "reaction", "reaction_us", event);
 	count_field(out, "evicted", "conns_evicted", event);
+	count_field(out, stalled ? "port" : NULL, "local_port", event);
+	count_field(out, stalled ? "to port" : NULL, "remote_port", event);
 	count_field(out, NULL, "loss_ppm", event);
 	count_field(out, NULL, "flaps", event);
 	count_field(out, NULL, "netns", event);

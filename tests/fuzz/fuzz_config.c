@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * fuzz_config.c - agent/config.c reads any file: it takes it or says why not, and keeps its bounds.
+ *
+ * Room: tests/fuzz. Calls config. The input is the file.
+ */
+#define _GNU_SOURCE
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include "config.h"
+#include "fuzz.h"
+
+static void check_taken(const struct config *config)
+{
+	FUZZ_HOLDS(config->name[0] && strlen(config->name) <= CONFIG_NAME_MAX);
+	FUZZ_HOLDS(config->listen.ss_family);
+	FUZZ_HOLDS(config->cert[0] == '/' && config->key[0] == '/' && config->ca[0] == '/');
+	FUZZ_HOLDS(config->pin_dir[0] == '/' && config->socket[0] == '/');
+	FUZZ_HOLDS(config->profile < KNELL_PROFILES);
+	FUZZ_HOLDS(config->per_peer >= 1 && config->per_peer <= CONFIG_PER_PEER_MAX);
+	FUZZ_HOLDS(config->peer_count <= CONFIG_PEERS_MAX);
+	FUZZ_HOLDS(config->watch_count <= CONFIG_WATCH_MAX);
+	for (size_t i = 0; i < config->peer_count; i++) {
+		FUZZ_HOLDS(config->peers[i].name[0] && config->peers[i].addr.ss_family);
+		FUZZ_HOLDS(strcmp(config->peers[i].name, config->name) != 0);
+		for (size_t j = 0; j < i; j++)
+			FUZZ_HOLDS(strcmp(config->peers[i].name, config->peers[j].name) != 0);
+	}
+	for (size_t i = 0; i < config->watch_count; i++)
+		FUZZ_HOLDS(config->watch[i].key.prefix_bits <= KNELL_ADDR_BYTES * 8);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static int fd = -1;
+	struct config config, before;
+	char path[32], why[256];
+
+	if (fd < 0)
+		fd = memfd_create("fuzz", MFD_CLOEXEC);
+	FUZZ_HOLDS(fd >= 0 && !ftruncate(fd, 0));
+	FUZZ_HOLDS(pwrite(fd, data, size, 0) == (ssize_t)size);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	memset(&before, 0x5a, sizeof(before));
+	config = before;
+	if (config_read(&config, path, why, sizeof(why))) {
+		FUZZ_HOLDS(!strncmp(why, path, strlen(path)));
+		FUZZ_HOLDS(!memcmp(&config, &before, sizeof(config)));
+		return 0;
+	}
+	check_taken(&config);
+	config_free(&config);
+	return 0;
+}
