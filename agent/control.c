@@ -32,6 +32,7 @@
 #define LINE_BYTES_MAX	     4096
 #define FOLLOWER_QUEUE_BYTES (1 << 20)
 #define BACKLOG		     16
+#define QUOTE_BYTES_MAX	     64
 #define NS_PER_US	     1000ULL
 #define NS_PER_MS	     1000000ULL
 #define NS_PER_S	     1000000000ULL
@@ -86,6 +87,17 @@ static int send_line(struct client *client, json_t *object)
 static json_t *answer(json_t *data)
 {
 	return data ? json_pack("{s:b,s:o}", "ok", 1, "data", data) : NULL;
+}
+
+/* How much of @text to quote: no character is cut in two, for that would be no JSON. */
+static int quotable(const char *text)
+{
+	size_t length = strnlen(text, QUOTE_BYTES_MAX + 1);
+
+	if (length > QUOTE_BYTES_MAX)
+		for (length = QUOTE_BYTES_MAX; length && (text[length] & 0xc0) == 0x80; length--)
+			;
+	return (int)length;
 }
 
 static json_t *refusal(const char *text)
@@ -187,7 +199,8 @@ static json_t *run_conn_evict(struct client *client, const json_t *request)
 		if (peer)
 			return answer(json_pack("{s:i}", "evicted",
 						(int)conn_evict_peer(control->conns, peer)));
-		snprintf(text, sizeof(text), "no peer \"%.64s\" in the configuration", name);
+		snprintf(text, sizeof(text), "no peer \"%.*s\" in the configuration",
+			 quotable(name), name);
 		return refusal(text);
 	}
 	if (!conn_evict_id(control->conns, id))
@@ -238,7 +251,7 @@ static json_t *run_line(struct client *client, const char *line, size_t length)
 		json_decref(request);
 		return reply;
 	}
-	snprintf(text, sizeof(text), "unknown request \"%.64s\"", name);
+	snprintf(text, sizeof(text), "unknown request \"%.*s\"", quotable(name), name);
 	json_decref(request);
 	return refusal(text);
 }

@@ -286,23 +286,27 @@ changes() {
 	done
 }
 
-# The lower end of the 95 % interval of the median (sign test) of the numbers on standard input:
-# only what is worse by more than the limit even there is a finding and not the machine's mood.
-median_at_least() {
-	sort -g | awk '{ v[NR] = $1 } END { i = int(NR / 2 - 0.98 * sqrt(NR)); print v[i < 1 ? 1 : i] }'
+# The 95 % interval of the median (sign test) of the numbers on standard input: its two ends.
+median_interval() {
+	sort -g | awk '{ v[NR] = $1 }
+		END { i = int(NR / 2 - 0.98 * sqrt(NR)); if (i < 1) i = 1; print v[i], v[NR + 1 - i] }'
 }
 
-# compare MEASURE NAME UNIT SIGN PAIRS
+# compare MEASURE NAME UNIT SIGN PAIRS: within the limit, beyond it, or, on a machine that has other
+# things to do, neither shown: then it is skipped, since a wide interval is no proof of anything.
 compare() {
-	local with=() without=() worse=() low
+	local with=() without=() worse=() low high
 	paired "$1" "$5" || fail "$1 could not be measured" || return 1
 	mapfile -t worse < <(changes "$4")
 	figure "$2" "" "without knell" "$3" "${without[@]}"
 	figure "$2" "" "with knell" "$3" "${with[@]}"
 	figure "$2_worse_percent" "" "in pairs" % "${worse[@]}"
-	low=$(printf '%s\n' "${worse[@]}" | median_at_least)
-	echo "# $2: median of the pairs $(printf '%s\n' "${worse[@]}" | percentile 50) % worse, not below $low %"
-	at_most "$low" "$LIMIT_PERCENT" "$2, percent worse with knell"
+	read -r low high < <(printf '%s\n' "${worse[@]}" | median_interval)
+	echo "# $2: 95 % interval of the pairs' median, worse with knell: $low to $high %"
+	at_most "$low" "$LIMIT_PERCENT" "$2, percent worse with knell" || return 1
+	at_most "$high" "$LIMIT_PERCENT" "" && return 0
+	why="not decided: the median is $low to $high % worse, too wide for $LIMIT_PERCENT %"
+	return 77
 }
 
 cuts=$(in_mode 2 20 20)
@@ -315,9 +319,9 @@ for count in "${counts[@]}"; do
 	run "the agent idles with $count peers" agent_cost "$count" "$(in_mode 2 10 10)" "$(in_mode 2 3 3)"
 	cluster_down
 done
-pairs=$(in_mode 6 30 30)
+pairs=$(in_mode 6 60 60)
 if wire_up; then
-	run "throughput is the same with and without ($pairs pairs)" compare throughput throughput_gbit Gbit/s -1 "$pairs"
-	run "latency is the same with and without ($pairs pairs)" compare latency latency_us us 1 "$pairs"
+	run "throughput loses at most $LIMIT_PERCENT % ($pairs pairs)" compare throughput throughput_gbit Gbit/s -1 "$pairs"
+	run "latency grows by at most $LIMIT_PERCENT % ($pairs pairs)" compare latency latency_us us 1 "$pairs"
 fi
 finish

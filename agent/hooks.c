@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * hooks.c - one room's news become another room's work.
+ *
+ * Room: agent. See hooks.h. Each hook is a line or two: who hears of what can be read off here.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include "detect/words.h"
+#include "hooks.h"
+
+static int prepare_socket(void *ctx, int fd, enum conn_role role)
+{
+	struct node *node = ctx;
+
+	if (role != CONN_HEARTBEAT)
+		return 0;
+	return pins_role(&node->pins, fd, KNELL_ROLE_HEARTBEAT);
+}
+
+static void on_heartbeat(void *ctx, struct roster_peer *peer, struct http2 *http2)
+{
+	struct node *node = ctx;
+
+	heartbeat_attach(node->heartbeat, peer->index, &peer->key, http2);
+}
+
+static void on_ping_ack(void *ctx, struct roster_peer *peer, const uint8_t *opaque)
+{
+	struct node *node = ctx;
+
+	if (heartbeat_ack(node->heartbeat, peer->index, opaque))
+		probe_stop(node->probes, &peer->key);
+}
+
+static void on_pinged(void *ctx, struct roster_peer *peer, int fd, const uint8_t *opaque)
+{
+	struct node *node = ctx;
+
+	(void)peer;
+	/* Once per connection would do; the kernel side ignores repetitions. */
+	if (heartbeat_is_first(opaque))
+		pins_role(&node->pins, fd, KNELL_ROLE_HEARTBEAT);
+}
+
+static void on_dialled(void *ctx, struct roster_peer *peer, int err, const char *reason)
+{
+	struct node *node = ctx;
+
+	heartbeat_dialled(node->heartbeat, peer->index, &peer->key, err);
+	if (err == -EPROTO)
+		log_warning(&node->log, "peer refused", "peer=%s reason=\"%s\"", peer->name,
+			    reason);
+	else if (err)
+		log_debug(&node->log, "cannot connect", "peer=%s reason=\"%s\"", peer->name,
+			  reason);
+	else
+		log_debug(&node->log, "connected", "peer=%s", peer->name);
+}
+
+static void on_refused(void *ctx, const struct sockaddr_storage *from, const char *reason)
+{
+	struct node *node = ctx;
+	char endpoint[ROSTER_ENDPOINT_BYTES];
+
+	log_warning(&node->log, "connection turned away", "from=%s reason=\"%s\"",
+		    roster_endpoint(endpoint, from), reason);
+}
+
+const struct conn_hooks hooks_conn = {
+	.prepare = prepare_socket,
+	.heartbeat = on_heartbeat,
+	.ping_ack = on_ping_ack,
+	.pinged = on_pinged,
+	.dialled = on_dialled,
+	.refused = on_refused,
+};
+
+void hooks_accepted(void *ctx, int fd)
+{
+	struct node *node = ctx;
+
+	conn_accept(node->conns, fd);
+}
+
+static void on_link(void *ctx, bool down)
+{
+	struct node *node = ctx;
+
+	if (down)
+		log_warning(&node->log, "own link is down: isolated", NULL);
+	else
+		log_info(&node->log, "own link is up", NULL);
+	pins_link(&node->pins, down);
+}
+
+static void on_neighbour_failed(void *ctx, const struct sockaddr_storage *addr)
+{
+	struct node *node = ctx;
+	struct roster_peer *peer;
+	struct knell_peer_key key;
+
+	roster_key(&key, node->roster.netns, addr);
+	peer = roster_by_key(&node->roster, &key);
+	if (peer)
+		log_info(&node->log, "the link layer does not find the peer either",
+			 "peer=%s state=%s", peer->name, words_state(peer->state));
+}
+
+const struct link_callbacks hooks_link = {
+	.on_link = on_link,
+	.on_neighbour_failed = on_neighbour_failed,
+};
+
+void hooks_outcome(void *ctx, const struct react_outcome *outcome)
+{
+	struct node *node = ctx;
+
+	control_event(node->control, outcome);
+}
+
+void hooks_signal(void *ctx, const struct signalfd_siginfo *info)
+{
+	struct node *node = ctx;
+
+	log_info(&node->log, "stopping", "signal=%s", sigabbrev_np((int)info->ssi_signo));
+	loop_stop(node->loop);
+}

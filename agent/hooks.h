@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * hooks.h - one room's news become another room's work.
+ *
+ * Room: agent. Given to the rooms by node.c; every ctx is the struct node.
+ */
+#ifndef KNELL_HOOKS_H
+#define KNELL_HOOKS_H
+
+#include "node.h"
+
+/* What the connection cache and the link tell. */
+extern const struct conn_hooks hooks_conn;
+extern const struct link_callbacks hooks_link;
+
+/** hooks_accepted - for listen_open: a peer, or a stranger, has connected. */
+void hooks_accepted(void *ctx, int fd);
+
+/** hooks_outcome - for react.c: a verdict and what was done about it. */
+void hooks_outcome(void *ctx, const struct react_outcome *outcome);
+
+/** hooks_signal - for loop_signal: time to stop. */
+void hooks_signal(void *ctx, const struct signalfd_siginfo *info);
+
+#endif

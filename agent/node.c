@@ -1,0 +1,305 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * node.c - open every room, from the kernel side outwards, run, and close in turn.
+ *
+ * Room: agent. The one place that knows all rooms; hooks.c has what they tell each other. Nothing
+ * here decides anything: read the table of steps.
+ *
+ * Happy path: each step opens, the loop runs until a signal, node_close() gives everything back.
+ * Failure modes: a step fails: its one line is logged, what is open is closed by node_close(), and
+ * a detector that this very process loaded is taken out again.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include "detect/load.h"
+#include "hooks.h"
+#include "node.h"
+
+#define LISTEN_BACKLOG	 4096
+#define RELEASE_PAUSE_NS 20000000L
+#define RELEASE_TRIES	 50
+
+/* A detector that is there already keeps running; only one that is missing is loaded. */
+static int open_detector(struct node *node)
+{
+	const char *dir = node->config.pin_dir;
+	struct load_options options = {
+		.pin_dir = dir,
+		.profile = node->config.profile,
+		.ring_bytes = node->config.ring_bytes,
+	};
+	unsigned int abi = 0;
+	int err = pins_open(&node->pins, dir, &abi);
+
+	if (err == -ENOENT) {
+		err = load_instance(&options, node->why, sizeof(node->why));
+		if (err)
+			return err;
+		node->loaded = true;
+		err = pins_open(&node->pins, dir, &abi);
+	}
+	if (!err)
+		err = pins_claim(&node->pins);
+	if (err == -EBUSY)
+		snprintf(node->why, sizeof(node->why),
+			 "another knelld uses the detector at %s: stop it, or set `pin` in [node]",
+			 dir);
+	else if (err == -EPROTO)
+		snprintf(node->why, sizeof(node->why),
+			 "%s holds pins of version %u, this is version %d: `knell --pin %s unload` "
+			 "first",
+			 dir, abi, KNELL_ABI, dir);
+	else if (err)
+		snprintf(node->why, sizeof(node->why), "cannot open the pins at %s: %s%s", dir,
+			 strerror(-err), err == -EPERM || err == -EACCES ? " (run as root)" : "");
+	return err;
+}
+
+/* The agent's configuration file is where the profile is set; what the loader chose gives way. */
+static int configure_detector(struct node *node)
+{
+	int err = pins_config(&node->pins, &node->kernel);
+	__u64 netns = 0;
+
+	if (!err)
+		err = load_netns(&netns);
+	if (err)
+		return err;
+	if (node->kernel.netns && node->kernel.netns != netns) {
+		snprintf(node->why, sizeof(node->why),
+			 "the detector at %s watches another network namespace: `knell --pin %s "
+			 "unload` it, or set `pin` in [node]",
+			 node->pins.dir, node->pins.dir);
+		return -EXDEV;
+	}
+	load_profile(&node->kernel, node->config.profile);
+	return pins_set_config(&node->pins, &node->kernel);
+}
+
+static int watch_prefixes(struct node *node)
+{
+	struct knell_watch_key host = {.prefix_bits = 8 * KNELL_ADDR_BYTES};
+	size_t i;
+	int err = 0;
+
+	for (i = 0; i < node->config.watch_count && !err; i++)
+		err = pins_watch_add(&node->pins, &node->config.watch[i].key,
+				     node->config.watch[i].flags);
+	for (i = 0; i < node->roster.count && !err; i++) {
+		memcpy(host.addr, node->roster.peers[i].key.addr, sizeof(host.addr));
+		err = pins_watch_add(&node->pins, &host, KNELL_WATCH_CONFIGURED);
+	}
+	if (err)
+		snprintf(node->why, sizeof(node->why), "cannot watch the peers: %s",
+			 err == -E2BIG ? "the watch list is full" : strerror(-err));
+	return err;
+}
+
+static int open_roster(struct node *node)
+{
+	const struct config *config = &node->config;
+	__u64 netns = 0;
+	size_t i;
+	int err = load_netns(&netns);
+
+	if (!err)
+		err = roster_open(&node->roster, config->peer_count, netns);
+	for (i = 0; i < config->peer_count && !err; i++)
+		roster_set(&node->roster, i, config->peers[i].name, &config->peers[i].addr);
+	return err;
+}
+
+static int open_io(struct node *node)
+{
+	sigset_t stops;
+	int err = loop_open(&node->loop, node->why, sizeof(node->why));
+
+	if (err)
+		return err;
+	sigemptyset(&stops);
+	sigaddset(&stops, SIGTERM);
+	sigaddset(&stops, SIGINT);
+	return loop_signal(node->loop, &stops, hooks_signal, node, &node->signals);
+}
+
+/*
+ * The kernel lets go of a killed agent's io_uring, and with it of the addresses that it listened
+ * on, some time after its process is gone: the next one has the patience for that.
+ */
+static bool is_released_soon(int err, unsigned int *tries)
+{
+	static const struct timespec pause = {.tv_nsec = RELEASE_PAUSE_NS};
+
+	return err == -EADDRINUSE && (*tries)++ < RELEASE_TRIES && !nanosleep(&pause, NULL);
+}
+
+static int open_peers(struct node *node)
+{
+	const struct config *config = &node->config;
+	char endpoint[ROSTER_ENDPOINT_BYTES];
+	unsigned int tries = 0;
+	int err = conn_cache_open(&node->conns, node->loop, node->tls, &node->roster,
+				  config->per_peer, &hooks_conn, node);
+
+	if (err)
+		return err;
+	do {
+		err = listen_open(node->loop, (const struct sockaddr *)&config->listen,
+				  LISTEN_BACKLOG, hooks_accepted, node, &node->listener);
+	} while (is_released_soon(err, &tries));
+	if (err)
+		snprintf(node->why, sizeof(node->why),
+			 "cannot listen on %s: %s: set `listen` in [node] to a free address of "
+			 "this host",
+			 roster_endpoint(endpoint, &config->listen), strerror(-err));
+	return err;
+}
+
+static int open_detection(struct node *node)
+{
+	int err = heartbeat_open(&node->heartbeat, node->loop, &node->pins, node->roster.count,
+				 node->kernel.heartbeat_us);
+
+	if (!err)
+		err = sweep_open(&node->sweep, node->loop, &node->pins);
+	if (!err)
+		err = probe_open(&node->probes, node->loop, &node->pins, node->sweep,
+				 node->kernel.probe_us, node->kernel.heartbeat_us);
+	if (!err)
+		err = ring_open(&node->ring, node->loop, &node->pins, react_verdict, &node->react);
+	return err;
+}
+
+/* Without a link to watch the silence of all peers still tells; it only takes longer. */
+static void open_link(struct node *node)
+{
+	int err = link_open(&node->link, node->loop, node->config.link, &node->config.listen,
+			    &hooks_link, node);
+
+	if (err == -ENODEV)
+		log_warning(&node->log, "no interface to watch: set link in [node]", "link=%s",
+			    node->config.link);
+	else if (err)
+		log_warning(&node->log, "cannot watch the link", "reason=\"%s\"", strerror(-err));
+	/* What an earlier agent saw last would stand for ever. */
+	if (err)
+		pins_link(&node->pins, false);
+}
+
+static int open_control(struct node *node)
+{
+	unsigned int tries = 0;
+	int err;
+
+	node->react = (struct react){
+		.roster = &node->roster,
+		.conns = node->conns,
+		.heartbeat = node->heartbeat,
+		.probes = node->probes,
+		.log = &node->log,
+		.subscriber = hooks_outcome,
+		.subscriber_ctx = node,
+	};
+	do {
+		err = control_open(&node->control, node->loop, node->config.socket,
+				   node->config.name, &node->roster, node->conns, node->why,
+				   sizeof(node->why));
+	} while (is_released_soon(err, &tries));
+	return err;
+}
+
+/* Dial everybody the kernel does not hold for silent; what the ring tells next corrects it. */
+static int start(struct node *node)
+{
+	int err = ring_start(node->ring);
+	size_t i;
+
+	for (i = 0; i < node->roster.count && !err; i++)
+		if (node->roster.peers[i].state != VERDICT_LOST &&
+		    node->roster.peers[i].state != VERDICT_DEAD)
+			conn_allow(node->conns, &node->roster.peers[i], true);
+	open_link(node);
+	return err;
+}
+
+static const struct step {
+	const char *what;
+	int (*open)(struct node *node);
+} steps[] = {
+	{"the event loop", open_io},
+	{"the detector", open_detector},
+	{"the detector's configuration", configure_detector},
+	{"the roster", open_roster},
+	{"the watch list", watch_prefixes},
+	{"the peers", open_peers},
+	{"the detection", open_detection},
+	{"the control socket", open_control},
+	{"the verdicts", start},
+};
+
+void node_close(struct node *node)
+{
+	/* Nobody watches the link from here on: what stays loaded must judge by what it hears. */
+	if (node->link)
+		pins_link(&node->pins, false);
+	link_close(node->link);
+	control_close(node->control);
+	ring_close(node->ring);
+	listen_close(node->listener);
+	conn_cache_close(node->conns);
+	probe_close(node->probes);
+	sweep_close(node->sweep);
+	heartbeat_close(node->heartbeat);
+	loop_signal_stop(node->signals);
+	if (node->loop)
+		loop_close(node->loop);
+	tls_context_close(node->tls);
+	roster_close(&node->roster);
+	pins_close(&node->pins);
+	config_free(&node->config);
+}
+
+int node_run(struct node *node)
+{
+	const struct step *step;
+	int err;
+
+	for (step = steps; step < steps + sizeof(steps) / sizeof(steps[0]); step++) {
+		node->why[0] = '\0';
+		err = step->open(node);
+		if (!err)
+			continue;
+		if (node->why[0])
+			log_error(&node->log, node->why, NULL);
+		else
+			log_error(&node->log, "cannot open", "what=\"%s\" reason=\"%s\"",
+				  step->what, strerror(-err));
+		/* A detector outlives its agent, but not one that never ran. */
+		if (node->loaded)
+			load_remove(node->config.pin_dir, node->why, sizeof(node->why));
+		return err;
+	}
+	log_info(&node->log, "running", "node=%s peers=%zu profile=%s", node->config.name,
+		 node->roster.count, load_profile_name(node->config.profile));
+	return loop_run(node->loop);
+}
+
+int node_read(struct node *node, const char *path)
+{
+	const struct config *config = &node->config;
+	int used, err = config_read(&node->config, path, node->why, sizeof(node->why));
+
+	if (err)
+		return err;
+	err = tls_context_open(config->cert, config->key, config->ca, &node->tls, node->why,
+			       sizeof(node->why));
+	used = (int)strlen(node->why);
+	if (err)
+		snprintf(node->why + used, sizeof(node->why) - used,
+			 " (see [tls] in %s; `knell cert` makes certificates)", path);
+	return err;
+}

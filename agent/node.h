@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * node.h - one running knelld: everything that it has open, and the order in which it opens.
+ *
+ * Room: agent. Calls every room; called by main.c. hooks.c shares the struct, since that is where
+ * one room's news become another room's work.
+ */
+#ifndef KNELL_NODE_H
+#define KNELL_NODE_H
+
+#include "config.h"
+#include "control.h"
+#include "detect/heartbeat.h"
+#include "detect/link.h"
+#include "detect/pins.h"
+#include "detect/probe.h"
+#include "detect/react.h"
+#include "detect/ring.h"
+#include "detect/sweep.h"
+#include "io/listen.h"
+#include "io/log.h"
+#include "io/loop.h"
+#include "io/loop_signal.h"
+#include "io/tls_context.h"
+#include "peer/conn.h"
+#include "peer/roster.h"
+
+#define NODE_WHY_BYTES 512
+
+struct node {
+	struct config config;
+	struct log log;
+	struct pins pins;
+	struct knell_config kernel; /* what the kernel side runs with */
+	struct loop *loop;
+	struct loop_signal *signals;
+	struct tls_context *tls;
+	struct roster roster;
+	struct conn_cache *conns;
+	struct listener *listener;
+	struct sweep *sweep;
+	struct probe_set *probes;
+	struct heartbeat *heartbeat;
+	struct react react;
+	struct ring *ring;
+	struct link *link;
+	struct control *control;
+	bool loaded; /* the detector, by this process */
+	char why[NODE_WHY_BYTES];
+};
+
+/**
+ * node_read - read the configuration at @path and the certificates that it names.
+ *
+ * 0, or a negative errno with one line in node->why. @node is zeroed but for its log and
+ * PINS_CLOSED.
+ */
+int node_read(struct node *node, const char *path);
+
+/** node_run - open everything, run until a signal. 0 or a negative errno, already logged. */
+int node_run(struct node *node);
+
+/** node_close - give back whatever is open, after any of the above has failed too. */
+void node_close(struct node *node);
+
+#endif
