@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "detect/load.h"
@@ -80,18 +81,59 @@ static int configure_detector(struct node *node)
 	return pins_set_config(&node->pins, &node->kernel);
 }
 
+struct leavers {
+	const struct node *node;
+	struct knell_watch_key keys[CONFIG_PEERS_MAX];
+	size_t count;
+};
+
+/* An earlier configuration's peer is nobody's any more, unless the operator watches it as well. */
+static int find_leaver(void *ctx, const struct knell_watch_key *key,
+		       const struct knell_watch *watch)
+{
+	struct knell_peer_key peer = {};
+	struct leavers *leavers = ctx;
+
+	peer.netns = leavers->node->roster.netns;
+	memcpy(peer.addr, key->addr, sizeof(peer.addr));
+	if (watch->flags & KNELL_WATCH_CONFIGURED && leavers->count < CONFIG_PEERS_MAX &&
+	    !roster_by_key(&leavers->node->roster, &peer))
+		leavers->keys[leavers->count++] = *key;
+	return 0;
+}
+
+static int unwatch_leavers(const struct node *node)
+{
+	struct leavers *leavers = calloc(1, sizeof(*leavers));
+	size_t i;
+	int err;
+
+	if (!leavers)
+		return -ENOMEM;
+	leavers->node = node;
+	err = pins_each_watch(&node->pins, find_leaver, leavers);
+	for (i = 0; i < leavers->count && !err; i++)
+		err = pins_watch_del(&node->pins, &leavers->keys[i]);
+	free(leavers);
+	return err;
+}
+
 static int watch_prefixes(struct node *node)
 {
 	struct knell_watch_key host = {.prefix_bits = 8 * KNELL_ADDR_BYTES};
+	int err = unwatch_leavers(node);
 	size_t i;
-	int err = 0;
 
 	for (i = 0; i < node->config.watch_count && !err; i++)
 		err = pins_watch_add(&node->pins, &node->config.watch[i].key,
 				     node->config.watch[i].flags);
 	for (i = 0; i < node->roster.count && !err; i++) {
 		memcpy(host.addr, node->roster.peers[i].key.addr, sizeof(host.addr));
-		err = pins_watch_add(&node->pins, &host, KNELL_WATCH_CONFIGURED);
+		/* The host's own entry outranks the prefix that says `shared`: take the mark along.
+		 */
+		err = pins_watch_add(&node->pins, &host,
+				     pins_watch_flags(&node->pins, host.addr) |
+					     KNELL_WATCH_CONFIGURED);
 	}
 	if (err)
 		snprintf(node->why, sizeof(node->why), "cannot watch the peers: %s",
@@ -278,9 +320,12 @@ int node_run(struct node *node)
 		else
 			log_error(&node->log, "cannot open", "what=\"%s\" reason=\"%s\"",
 				  step->what, strerror(-err));
-		/* A detector outlives its agent, but not one that never ran. */
-		if (node->loaded)
+		/* A detector outlives its agent, but not one that never ran; our own claim on it
+		 * would keep it loaded. */
+		if (node->loaded) {
+			pins_close(&node->pins);
 			load_remove(node->config.pin_dir, node->why, sizeof(node->why));
+		}
 		return err;
 	}
 	log_info(&node->log, "running", "node=%s peers=%zu profile=%s", node->config.name,

@@ -56,7 +56,8 @@ static __always_inline bool observe(struct observed *seen, struct sock *sk, __u3
 }
 
 /* One connection silent while its peer talks elsewhere: say so once. */
-static __always_inline void socket_unanswered(struct observed *seen, struct knell_sock *socket)
+static __always_inline void socket_unanswered(struct observed *seen, struct sock *sk,
+					      struct knell_sock *socket)
 {
 	struct verdict_peer *verdict = &seen->peer->verdict;
 	struct knell_record record = {.kind = KNELL_RECORD_STALLED};
@@ -64,17 +65,19 @@ static __always_inline void socket_unanswered(struct observed *seen, struct knel
 
 	verdict_count(&socket->silence, verdict_tau_ns(rule, verdict),
 		      verdict_loss_md(verdict->loss_ppm), seen->now_ns, 1);
-	if (socket->flags & KNELL_SOCK_STALLED || socket->role == KNELL_ROLE_PROBE ||
+	if (socket->flags & KNELL_SOCK_STALLED || role_of(sk) == KNELL_ROLE_PROBE ||
 	    !verdict_stalled(&socket->silence, rule, verdict->heard_ns))
 		return;
-	socket->flags |= KNELL_SOCK_STALLED;
-	__sync_fetch_and_add(&seen->peer->stalls, 1);
 	peer_record(&record, seen->peer, seen->cfg, verdict->state, seen->now_ns);
 	record.phi_md = socket->silence.phi_md;
 	record.sends = socket->silence.sends;
 	record.began_ns = socket->silence.began_ns;
 	record.tuples = 1;
-	peer_publish(&record, &seen->key, &seen->cause);
+	/* The map holds no stall to repair from: not told is not done, the next one tries again. */
+	if (!peer_publish(&record, &seen->key, &seen->cause))
+		return;
+	socket->flags |= KNELL_SOCK_STALLED;
+	__sync_fetch_and_add(&seen->peer->stalls, 1);
 }
 
 /*
@@ -109,15 +112,41 @@ static __always_inline void retransmitted(struct observed *seen, struct sock *sk
 		sweep.reason = VERDICT_REASON_SWEEP;
 		peer_heard(seen->peer, &seen->key, seen->cfg, heard_ns, seen->now_ns, &sweep);
 	}
-	if (socket && socket->silence.sends && heard_ns > socket->silence.began_ns + tick_ns)
+	if (socket && socket->silence.sends && heard_ns > socket->silence.began_ns + tick_ns) {
 		socket->silence.sends = 0;
+		socket->flags &= ~KNELL_SOCK_STALLED;
+	}
 	if (heard_since_last_try(tp, age_ticks, seen->cfg)) {
 		stat_add(KNELL_STAT_HEARD_RECENT);
 		return;
 	}
 	peer_unanswered(seen->peer, &seen->key, seen->cfg, seen->now_ns, 1, &seen->cause);
 	if (socket)
-		socket_unanswered(seen, socket);
+		socket_unanswered(seen, sk, socket);
+}
+
+/*
+ * An unanswered SYN proves nothing when the peer was heard since it was last sent, nor when it
+ * knocks where a firewall may drop it: a program's SYN counts only at a port that has let us in
+ * before, or while the peer has never been heard at all. Probes and heartbeats go to such ports
+ * anyway.
+ */
+static __always_inline bool syn_counts(const struct observed *seen, struct sock *sk,
+				       const struct tcp_sock *tp)
+{
+	const struct knell_peer *peer = seen->peer;
+	__u64 sent_ns = seen->now_ns - (__u64)tp->inet_conn.icsk_rto * seen->cfg->tick_ns;
+
+	if (peer->verdict.heard_ns > sent_ns) {
+		stat_add(KNELL_STAT_HEARD_RECENT);
+		return false;
+	}
+	if (role_of(sk) == KNELL_ROLE_NONE && peer->verdict.heard_ns &&
+	    peer->open_port != seen->cause.remote_port) {
+		stat_add(KNELL_STAT_SYN_UNPROVEN);
+		return false;
+	}
+	return true;
 }
 
 SEC("tp_btf/tcp_retransmit_skb")
@@ -135,14 +164,16 @@ int knell_retransmit(__u64 *ctx)
 		return 0;
 	}
 	__sync_fetch_and_add(&seen.peer->retransmissions, 1);
-	if (sk->__sk_common.skc_state == TCP_SYN_SENT) {
-		seen.cause.reason = VERDICT_REASON_SYN;
-		peer_unanswered(seen.peer, &seen.key, seen.cfg, seen.now_ns, 1, &seen.cause);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
+		return 0;
+	if (sk->__sk_common.skc_state != TCP_SYN_SENT) {
+		retransmitted(&seen, sk, tp);
 		return 0;
 	}
-	tp = bpf_skc_to_tcp_sock(sk);
-	if (tp)
-		retransmitted(&seen, sk, tp);
+	seen.cause.reason = VERDICT_REASON_SYN;
+	if (syn_counts(&seen, sk, tp))
+		peer_unanswered(seen.peer, &seen.key, seen.cfg, seen.now_ns, 1, &seen.cause);
 	return 0;
 }
 
@@ -200,13 +231,16 @@ static __always_inline void count_connection(struct observed *seen, struct sock 
 		if (!socket || socket->flags & KNELL_SOCK_COUNTED)
 			return;
 		socket->flags |= KNELL_SOCK_COUNTED;
+		socket->counted_in_ns = seen->peer->first_seen_ns;
 		__sync_fetch_and_add(&seen->peer->connections, 1);
 	} else if (newstate == TCP_CLOSE) {
 		socket = bpf_sk_storage_get(&socks, sk, 0, 0);
 		if (!socket || !(socket->flags & KNELL_SOCK_COUNTED))
 			return;
 		socket->flags &= ~KNELL_SOCK_COUNTED;
-		__sync_fetch_and_add(&seen->peer->connections, -1);
+		/* Watched no more and watched again: the new entry has not counted it. */
+		if (socket->counted_in_ns == seen->peer->first_seen_ns)
+			__sync_fetch_and_add(&seen->peer->connections, -1);
 	}
 }
 

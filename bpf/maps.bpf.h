@@ -63,6 +63,13 @@ struct {
 	__type(value, struct knell_sock);
 } socks __weak SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32); /* enum knell_role */
+} roles __weak SEC(".maps");
+
 /* The hint: one record per transition. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -75,6 +82,14 @@ static __always_inline void stat_add(__u32 stat)
 
 	if (count)
 		(*count)++;
+}
+
+/* @sk: struct sock or struct bpf_sock, not NULL. */
+static __always_inline __u32 role_of(void *sk)
+{
+	__u32 *role = bpf_sk_storage_get(&roles, sk, 0, 0);
+
+	return role ? *role : (__u32)KNELL_ROLE_NONE;
 }
 
 static __always_inline struct knell_config *config_get(void)

@@ -29,24 +29,32 @@ static __always_inline void peer_key_from_v4(struct knell_peer_key *key, __u32 a
 	__builtin_memcpy(&key->addr[12], &address, sizeof(address));
 }
 
-/* False when this instance does not watch the socket's network namespace or family. */
+/*
+ * False when this instance does not watch the socket's network namespace or family, and for a
+ * socket from an own address to itself: that is no voice from outside, however wide the watched
+ * prefix.
+ */
 static __always_inline bool peer_key_from_sock(struct knell_peer_key *key,
 					       const struct sock_common *common,
 					       const struct knell_config *cfg)
 {
+	__u64 remote[2], local[2];
 	__u16 family;
 
 	key->netns = common->skc_net.net->net_cookie;
 	if (cfg->netns && key->netns != cfg->netns)
 		return false;
 	family = common->skc_family;
-	if (family == AF_INET)
+	if (family == AF_INET) {
 		peer_key_from_v4(key, common->skc_daddr);
-	else if (family == AF_INET6)
-		__builtin_memcpy(key->addr, (void *)&common->skc_v6_daddr, sizeof(key->addr));
-	else
+		return common->skc_daddr != common->skc_rcv_saddr;
+	}
+	if (family != AF_INET6)
 		return false;
-	return true;
+	__builtin_memcpy(key->addr, (void *)&common->skc_v6_daddr, sizeof(key->addr));
+	__builtin_memcpy(remote, (void *)&common->skc_v6_daddr, sizeof(remote));
+	__builtin_memcpy(local, (void *)&common->skc_v6_rcv_saddr, sizeof(local));
+	return remote[0] != local[0] || remote[1] != local[1];
 }
 
 static __always_inline struct knell_watch *peer_watched(const struct knell_peer_key *key)
@@ -118,7 +126,8 @@ static __always_inline void peer_record(struct knell_record *record, const struc
 	record->open_port = peer->open_port;
 }
 
-static __always_inline void peer_publish(struct knell_record *record,
+/* False when the ring is full: the loss is counted, and user space repairs it from the map. */
+static __always_inline bool peer_publish(struct knell_record *record,
 					 const struct knell_peer_key *key,
 					 const struct peer_cause *cause)
 {
@@ -128,10 +137,21 @@ static __always_inline void peer_publish(struct knell_record *record,
 	record->local_port = cause->local_port;
 	record->remote_port = cause->remote_port;
 	/* Rare and urgent: always wake the reader. */
-	if (bpf_ringbuf_output(&ring, record, sizeof(*record), BPF_RB_FORCE_WAKEUP))
+	if (bpf_ringbuf_output(&ring, record, sizeof(*record), BPF_RB_FORCE_WAKEUP)) {
 		stat_add(KNELL_STAT_RING_LOST);
-	else
-		stat_add(KNELL_STAT_RECORDS);
+		return false;
+	}
+	stat_add(KNELL_STAT_RECORDS);
+	return true;
+}
+
+/* What the node knows of all others now. Ears outrank a link that claims to be down. */
+static __always_inline void peer_view(struct verdict_view *view, const struct knell_node *self,
+				      const struct knell_config *cfg)
+{
+	*view = self->view;
+	view->link_down =
+		cfg->link_down_ns && view->heard_ns <= cfg->link_down_ns + KNELL_LINK_DOUBT_NS;
 }
 
 /* Keeps the count of silent peers exact; runs inside the peer's lock. */
@@ -162,9 +182,12 @@ static __always_inline void peer_heard(struct knell_peer *peer, const struct kne
 	    heard_ns < peer->verdict.heard_ns + VERDICT_HEARD_GRAIN_NS)
 		return;
 	stat_add(KNELL_STAT_HEARD);
-	view = self->view;
-	view.link_down = cfg->link_down;
+	peer_view(&view, self, cfg);
 	bpf_spin_lock(&peer->lock);
+	if (peer->flags & KNELL_PEER_FORGOTTEN) {
+		bpf_spin_unlock(&peer->lock);
+		return;
+	}
 	was = peer->verdict.silence.sends;
 	from = peer->verdict.state;
 	changed = verdict_heard(&peer->verdict, &cfg->rule, &view, heard_ns, now_ns, cause->reason);
@@ -190,9 +213,12 @@ static __always_inline void peer_unanswered(struct knell_peer *peer,
 	if (!self)
 		return;
 	stat_add(KNELL_STAT_UNANSWERED);
-	view = self->view;
-	view.link_down = cfg->link_down;
+	peer_view(&view, self, cfg);
 	bpf_spin_lock(&peer->lock);
+	if (peer->flags & KNELL_PEER_FORGOTTEN) {
+		bpf_spin_unlock(&peer->lock);
+		return;
+	}
 	was = peer->verdict.silence.sends;
 	if (!was)
 		view.silent++;

@@ -93,8 +93,7 @@ int knell_review(struct bpf_iter__bpf_map_elem *ctx)
 	note = bpf_map_lookup_elem(&notes, &key);
 	noted = note ? note->reason : 0;
 	now_ns = bpf_ktime_get_ns();
-	view = self->view;
-	view.link_down = cfg->link_down;
+	peer_view(&view, self, cfg);
 	bpf_spin_lock(&peer->lock);
 	if (peer->flags & KNELL_PEER_FORGOTTEN) {
 		peer->flags &= ~KNELL_PEER_FORGOTTEN;

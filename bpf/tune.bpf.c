@@ -33,7 +33,7 @@ static __always_inline bool key_from_ops(struct knell_peer_key *key, struct bpf_
 		return false;
 	if (ctx->family == AF_INET) {
 		peer_key_from_v4(key, ctx->remote_ip4);
-		return true;
+		return ctx->remote_ip4 != ctx->local_ip4;
 	}
 	if (ctx->family != AF_INET6)
 		return false;
@@ -73,7 +73,7 @@ static __always_inline void established(struct bpf_sock_ops *ctx, const struct k
 		set_option(ctx, SOL_TCP, TCP_KEEPCNT, cfg->keepalive_count);
 	}
 	socket = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (socket && socket->role == KNELL_ROLE_HEARTBEAT)
+	if (socket && role_of(sk) == KNELL_ROLE_HEARTBEAT)
 		make_quick(ctx, socket, cfg);
 }
 
@@ -100,7 +100,8 @@ static __always_inline void round_trip(struct bpf_sock_ops *ctx, const struct kn
 		return;
 	socket->heard_ns = now_ns;
 	socket->silence.sends = 0;
-	if (socket->role == KNELL_ROLE_HEARTBEAT && !(socket->flags & KNELL_SOCK_QUICK))
+	socket->flags &= ~KNELL_SOCK_STALLED;
+	if (!(socket->flags & KNELL_SOCK_QUICK) && role_of(sk) == KNELL_ROLE_HEARTBEAT)
 		make_quick(ctx, socket, cfg);
 	peer = bpf_map_lookup_elem(&peers, &key);
 	if (!peer || peer->flags & KNELL_PEER_FORGOTTEN)
@@ -113,12 +114,10 @@ static __always_inline void first_syn_timeout(struct bpf_sock_ops *ctx,
 					      const struct knell_config *cfg)
 {
 	struct bpf_sock *sk = ctx->sk;
-	struct knell_sock *socket;
 	__u64 ticks;
 
-	/* The other instances' sockets have no storage here, so the role also tells whose it is. */
-	socket = sk ? bpf_sk_storage_get(&socks, sk, 0, 0) : NULL;
-	if (!socket || socket->role == KNELL_ROLE_NONE || !cfg->tick_ns)
+	/* Another instance's sockets have no storage here, so the role also tells whose it is. */
+	if (!sk || !cfg->tick_ns || role_of(sk) == KNELL_ROLE_NONE)
 		return;
 	ticks = ((__u64)cfg->probe_us * 1000 + cfg->tick_ns - 1) / cfg->tick_ns;
 	ctx->reply = ticks > SYN_MIN_TICKS ? ticks : SYN_MIN_TICKS;

@@ -44,6 +44,7 @@ struct heartbeat {
 	size_t count;
 	uint64_t interval_ns;
 	uint64_t late_ns;
+	uint64_t asked_ns; /* last heartbeat_all */
 	struct beat *beats;
 };
 
@@ -198,8 +199,15 @@ void heartbeat_dialled(struct heartbeat *heartbeat, size_t index, const struct k
 
 void heartbeat_all(struct heartbeat *heartbeat)
 {
+	uint64_t now_ns = loop_now_ns(heartbeat->loop);
 	size_t i;
 
+	/* Each of these can be lost in turn and be the next suspicion: do not answer a storm with
+	 * one.
+	 */
+	if (now_ns < heartbeat->asked_ns + heartbeat->interval_ns / 2)
+		return;
+	heartbeat->asked_ns = now_ns;
 	for (i = 0; i < heartbeat->count; i++)
 		if (heartbeat->beats[i].http2)
 			ping(&heartbeat->beats[i]);

@@ -37,7 +37,10 @@ bool heartbeat_ack(struct heartbeat *heartbeat, size_t index,
 void heartbeat_dialled(struct heartbeat *heartbeat, size_t index, const struct knell_peer_key *key,
 		       int err);
 
-/** heartbeat_all - ping everybody now: somebody fell silent, and whoever answers is our witness. */
+/**
+ * heartbeat_all - ping everybody now: somebody fell silent, and whoever answers is our witness. At
+ * most twice per interval, however many fall silent.
+ */
 void heartbeat_all(struct heartbeat *heartbeat);
 
 /** heartbeat_is_first - the first PING of a heartbeat: its socket deserves the low minimum RTO. */

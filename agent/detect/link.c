@@ -28,22 +28,35 @@ struct link {
 	struct mnl_socket *socket;
 	struct loop_poll *poll;
 	unsigned int index;
+	char name[IF_NAMESIZE];
 	int down; /* -1: not told yet */
 	const struct link_callbacks *callbacks;
 	void *ctx;
 };
 
+/* The key's form, in which an IPv4 address and its v4-mapped twin are the same. */
+static bool to_bytes(const struct sockaddr *addr, uint8_t bytes[16])
+{
+	static const uint8_t v4_mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+	if (addr && addr->sa_family == AF_INET) {
+		memcpy(bytes, v4_mapped, sizeof(v4_mapped));
+		memcpy(bytes + sizeof(v4_mapped), &((const struct sockaddr_in *)addr)->sin_addr,
+		       sizeof(struct in_addr));
+		return true;
+	}
+	if (!addr || addr->sa_family != AF_INET6)
+		return false;
+	memcpy(bytes, &((const struct sockaddr_in6 *)addr)->sin6_addr, 16);
+	return true;
+}
+
 static bool same_address(const struct sockaddr *left, const struct sockaddr_storage *right)
 {
-	if (!left || left->sa_family != right->ss_family)
-		return false;
-	if (left->sa_family == AF_INET)
-		return !memcmp(&((const struct sockaddr_in *)left)->sin_addr,
-			       &((const struct sockaddr_in *)right)->sin_addr,
-			       sizeof(struct in_addr));
-	return left->sa_family == AF_INET6 &&
-	       !memcmp(&((const struct sockaddr_in6 *)left)->sin6_addr,
-		       &((const struct sockaddr_in6 *)right)->sin6_addr, sizeof(struct in6_addr));
+	uint8_t one[16], other[16];
+
+	return to_bytes(left, one) && to_bytes((const struct sockaddr *)right, other) &&
+	       !memcmp(one, other, sizeof(one));
 }
 
 static unsigned int index_by_address(const struct sockaddr_storage *local)
@@ -68,10 +81,28 @@ static void tell(struct link *link, bool down)
 	link->callbacks->on_link(link->ctx, down);
 }
 
+static int on_name(const struct nlattr *attribute, void *data)
+{
+	const char **name = data;
+
+	if (mnl_attr_get_type(attribute) == IFLA_IFNAME)
+		*name = mnl_attr_get_str(attribute);
+	return MNL_CB_OK;
+}
+
+/* An interface that is made anew (a bond, a reloaded driver) has its old name and a new index. */
 static void link_message(struct link *link, const struct nlmsghdr *header)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(header);
+	const char *name = "";
 
+	/* What a bridge tells of its ports comes with a family of its own, and means other things.
+	 */
+	if (info->ifi_family != AF_UNSPEC)
+		return;
+	mnl_attr_parse(header, sizeof(*info), on_name, &name);
+	if (header->nlmsg_type == RTM_NEWLINK && !strcmp(name, link->name))
+		link->index = (unsigned int)info->ifi_index;
 	if ((unsigned int)info->ifi_index != link->index)
 		return;
 	tell(link, header->nlmsg_type == RTM_DELLINK ||
@@ -170,7 +201,7 @@ int link_open(struct link **link, struct loop *loop, const char *name,
 	fresh->callbacks = callbacks;
 	fresh->ctx = ctx;
 	fresh->index = *name ? if_nametoindex(name) : index_by_address(local);
-	err = fresh->index ? 0 : -ENODEV;
+	err = fresh->index && if_indextoname(fresh->index, fresh->name) ? 0 : -ENODEV;
 	if (err)
 		goto out;
 	fresh->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -409,14 +410,22 @@ int load_remove(const char *pin_dir, char *why, size_t why_size)
 {
 	const char *dir = pin_dir ? pin_dir : KNELL_PIN_DEFAULT;
 	char config[256];
-	int err;
+	int held, err;
 
 	snprintf(config, sizeof(config), "%s/%s", dir, pins_map_name(PINS_CONFIG));
 	/* A directory that is not an instance is not ours to empty. */
 	if (access(config, F_OK))
 		return fail(-errno, why, why_size, "nothing is loaded at %s%s", dir,
 			    errno == EACCES ? " that this user may see (run as root)" : "");
+	held = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (held >= 0 && flock(held, LOCK_EX | LOCK_NB)) {
+		close(held);
+		return fail(-EBUSY, why, why_size,
+			    "a knelld uses the detector at %s: stop it first", dir);
+	}
 	err = remove_pins(dir);
+	if (held >= 0)
+		close(held);
 	if (err)
 		return fail(err, why, why_size, "cannot remove %s: %s", dir, strerror(-err));
 	return 0;

@@ -52,7 +52,12 @@ int load_netns(__u64 *cookie);
  */
 int load_retransmit_has_err(void);
 
-/** load_remove - detach and unpin; -ENOENT when nothing is loaded there; @why as above. */
+/**
+ * load_remove - detach and unpin.
+ *
+ * -ENOENT when nothing is loaded there, -EBUSY while an agent uses it (pins_claim): it would go on
+ * with maps that nothing fills. @why as above.
+ */
 int load_remove(const char *pin_dir, char *why, size_t why_size);
 
 #endif

@@ -9,11 +9,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <sys/file.h>
 #include <unistd.h>
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include "detect/pins.h"
+
+#define NS_PER_S 1000000000ULL
 
 struct map_shape {
 	const char *name;
@@ -29,6 +32,7 @@ static const struct map_shape map_shapes[PINS_MAPS] = {
 	[PINS_NOTES] = {"notes", sizeof(struct knell_peer_key), sizeof(struct knell_note)},
 	[PINS_STATS] = {"stats", sizeof(__u32), sizeof(__u64)},
 	[PINS_SOCKS] = {"socks", sizeof(int), sizeof(struct knell_sock)},
+	[PINS_ROLES] = {"roles", sizeof(int), sizeof(__u32)},
 	[PINS_RING] = {"ring", 0, 0},
 };
 
@@ -301,8 +305,12 @@ int pins_review(const struct pins *pins)
 
 int pins_note(const struct pins *pins, const struct knell_peer_key *key, __u32 reason)
 {
-	struct knell_note note = {.reason = reason};
+	struct knell_note note = {.reason = reason}, before = {};
 
+	if (bpf_map_lookup_elem(pins->map[PINS_NOTES], key, &before) && errno != ENOENT)
+		return -errno;
+	if (before.reason == reason)
+		return 0;
 	if (bpf_map_update_elem(pins->map[PINS_NOTES], key, &note, BPF_ANY))
 		return -errno;
 	return pins_review(pins);
@@ -311,21 +319,27 @@ int pins_note(const struct pins *pins, const struct knell_peer_key *key, __u32 r
 int pins_link(const struct pins *pins, bool down)
 {
 	struct knell_config config;
+	struct timespec now;
 	int err = pins_config(pins, &config);
 
-	if (err || config.link_down == down)
+	if (err || !config.link_down_ns == !down)
 		return err;
-	config.link_down = down;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	config.link_down_ns = down ? now.tv_sec * NS_PER_S + now.tv_nsec : 0;
 	err = pins_set_config(pins, &config);
 	return err ? err : pins_review(pins);
 }
 
 int pins_role(const struct pins *pins, int socket, __u32 role)
 {
-	struct knell_sock value = {};
+	return bpf_map_update_elem(pins->map[PINS_ROLES], &socket, &role, BPF_ANY) ? -errno : 0;
+}
 
-	if (bpf_map_lookup_elem(pins->map[PINS_SOCKS], &socket, &value) && errno != ENOENT)
-		return -errno;
-	value.role = role;
-	return bpf_map_update_elem(pins->map[PINS_SOCKS], &socket, &value, BPF_ANY) ? -errno : 0;
+__u32 pins_watch_flags(const struct pins *pins, const __u8 addr[KNELL_ADDR_BYTES])
+{
+	struct knell_watch_key key = {.prefix_bits = 8 * KNELL_ADDR_BYTES};
+	struct knell_watch value;
+
+	memcpy(key.addr, addr, sizeof(key.addr));
+	return bpf_map_lookup_elem(pins->map[PINS_WATCH], &key, &value) ? 0 : value.flags;
 }

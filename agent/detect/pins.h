@@ -20,6 +20,7 @@ enum pins_map {
 	PINS_NOTES,
 	PINS_STATS,
 	PINS_SOCKS,
+	PINS_ROLES,
 	PINS_RING,
 	PINS_MAPS
 };
@@ -47,9 +48,10 @@ int pins_open(struct pins *pins, const char *dir, unsigned int *abi_found);
 /** pins_close - close every fd; safe on a struct of PINS_CLOSED. */
 void pins_close(struct pins *pins);
 
-#define PINS_CLOSED                                                                              \
-	{                                                                                        \
-		.map = {-1, -1, -1, -1, -1, -1, -1, -1}, .sweep = -1, .review = -1, .claim = -1, \
+#define PINS_CLOSED                                                                     \
+	{                                                                               \
+		.map = {-1, -1, -1, -1, -1, -1, -1, -1, -1}, .sweep = -1, .review = -1, \
+		.claim = -1,                                                            \
 	}
 
 /**
@@ -106,6 +108,9 @@ int pins_each_watch(const struct pins *pins,
 int pins_review(const struct pins *pins);
 int pins_note(const struct pins *pins, const struct knell_peer_key *key, __u32 reason);
 int pins_link(const struct pins *pins, bool down);
+
+/** pins_watch_flags - of the longest prefix that covers @addr, 0 when none does. */
+__u32 pins_watch_flags(const struct pins *pins, const __u8 addr[KNELL_ADDR_BYTES]);
 
 /** pins_role - mark a socket before connect or on its first PING; @role is enum knell_role. */
 int pins_role(const struct pins *pins, int socket, __u32 role);

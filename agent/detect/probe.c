@@ -100,7 +100,7 @@ static uint64_t interval_ns(const struct probe *probe)
 	return paces[probe->pace] * (crowd + 1);
 }
 
-static void probe_end(struct probe *probe)
+static void release(struct probe *probe)
 {
 	unsigned int slot;
 
@@ -131,9 +131,13 @@ static void knock(struct probe *probe)
 static void on_tick(struct timer *timer)
 {
 	struct probe *probe = LOOP_OWNER(timer, struct probe, tick);
+	struct knell_peer peer;
 
-	if (probe->pace == PROBE_WATCH && probe->watched++ == PROBE_WATCH_KNOCKS)
-		probe_end(probe);
+	/* Taken off the watch list meanwhile: nothing tells of such a peer any more. */
+	if (pins_peer(probe->set->pins, &probe->key, &peer) == -ENOENT)
+		release(probe);
+	else if (probe->pace == PROBE_WATCH && probe->watched++ == PROBE_WATCH_KNOCKS)
+		release(probe);
 	else
 		knock(probe);
 }
@@ -161,7 +165,7 @@ void probe_close(struct probe_set *probes)
 	if (!probes)
 		return;
 	HASH_ITER(hh, probes->probes, probe, next)
-		probe_end(probe);
+		release(probe);
 	free(probes);
 }
 
@@ -216,5 +220,14 @@ void probe_stop(struct probe_set *probes, const struct knell_peer_key *key)
 
 	HASH_FIND(hh, probes->probes, key, sizeof(*key), probe);
 	if (probe && probe->pace == PROBE_WATCH)
-		probe_end(probe);
+		release(probe);
+}
+
+void probe_end(struct probe_set *probes, const struct knell_peer_key *key)
+{
+	struct probe *probe;
+
+	HASH_FIND(hh, probes->probes, key, sizeof(*key), probe);
+	if (probe)
+		release(probe);
 }

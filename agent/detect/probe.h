@@ -44,4 +44,7 @@ void probe_watch(struct probe_set *probes, const struct knell_peer_key *key);
  * probed. */
 void probe_stop(struct probe_set *probes, const struct knell_peer_key *key);
 
+/** probe_end - no more knocking, at once. No-op when it is not being probed. */
+void probe_end(struct probe_set *probes, const struct knell_peer_key *key);
+
 #endif

@@ -106,7 +106,11 @@ static void probe_slow(const struct matter *matter)
 
 static void watch_on(const struct matter *matter)
 {
-	probe_watch(matter->react->probes, &matter->record->key);
+	/* A foreign service has no heartbeat that would end the watch, and counts such visits. */
+	if (matter->peer)
+		probe_watch(matter->react->probes, &matter->record->key);
+	else
+		probe_end(matter->react->probes, &matter->record->key);
 }
 
 /* A single unanswered segment is nothing to tell a person about. */

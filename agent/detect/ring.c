@@ -24,10 +24,13 @@
 
 /* How often losses are looked for when no record comes to reveal them. */
 #define RING_CHECK_NS 100000000ULL
+/* Every so many checks the kernel is asked to judge again: suspicions that nothing feeds expire. */
+#define RING_CHECKS_PER_REVIEW 100
 
 struct known {
 	struct knell_peer_key key;
-	uint32_t seq; /* the last one the reader was told */
+	uint32_t seq;	/* the last one the reader was told */
+	uint64_t ts_ns; /* and its stamp: an entry that was made anew counts from zero again */
 	uint16_t state;
 	UT_hash_handle hh;
 };
@@ -44,6 +47,7 @@ struct ring {
 	uint64_t newest_ns;    /* stamp of the newest record that came through the ring */
 	uint64_t lost;	       /* records */
 	uint64_t counted_lost; /* the kernel's counter when last looked at */
+	unsigned int checks;
 	bool gap;
 	bool started;
 };
@@ -82,11 +86,12 @@ static int on_record(void *ctx, void *data, size_t size)
 	known = known_of(ring, &record->key, &fresh);
 	if (!known)
 		return 0;
-	if (!fresh && (int32_t)(record->seq - known->seq) <= 0)
+	if (!fresh && record->seq <= known->seq && record->ts_ns <= known->ts_ns)
 		return 0;
 	if (!fresh && record->seq != known->seq + 1)
 		ring->gap = true;
 	known->seq = record->seq;
+	known->ts_ns = record->ts_ns;
 	known->state = record->to;
 	ring->reader(ring->ctx, record, RING_LIVE);
 	return 0;
@@ -130,6 +135,14 @@ static bool was_told(const struct ring *ring, const struct knell_peer *peer)
 	return !ring->started && (!ring->newest_ns || peer->verdict.since_ns <= ring->newest_ns);
 }
 
+static uint64_t records_missed(const struct ring *ring, const struct knell_peer *peer,
+			       const struct known *known, bool fresh)
+{
+	if (fresh && !ring->started)
+		return 1;
+	return peer->verdict.seq > known->seq ? peer->verdict.seq - known->seq : peer->verdict.seq;
+}
+
 static int repair_peer(void *ctx, const struct knell_peer_key *key, const struct knell_peer *peer)
 {
 	struct knell_record record;
@@ -139,14 +152,15 @@ static int repair_peer(void *ctx, const struct knell_peer_key *key, const struct
 	bool fresh;
 
 	known = known_of(ring, key, &fresh);
-	if (!known || (int32_t)(peer->verdict.seq - known->seq) <= 0)
+	if (!known || (peer->verdict.seq <= known->seq && peer->verdict.since_ns <= known->ts_ns))
 		return 0;
 	record_from_map(&record, key, peer, known);
 	if (fresh && was_told(ring, peer))
 		origin = RING_KNOWN;
 	else
-		ring->lost += fresh && !ring->started ? 1 : peer->verdict.seq - known->seq;
+		ring->lost += records_missed(ring, peer, known, fresh);
 	known->seq = peer->verdict.seq;
+	known->ts_ns = peer->verdict.since_ns;
 	known->state = peer->verdict.state;
 	ring->reader(ring->ctx, &record, origin);
 	return 0;
@@ -186,6 +200,8 @@ static void on_check(struct timer *timer)
 {
 	struct ring *ring = LOOP_OWNER(timer, struct ring, check);
 
+	if (++ring->checks % RING_CHECKS_PER_REVIEW == 0)
+		pins_review(ring->pins);
 	ring_check(ring);
 	loop_arm(ring->loop, &ring->check, loop_now_ns(ring->loop) + RING_CHECK_NS);
 }

@@ -55,6 +55,7 @@ const char *words_reason(unsigned int reason)
 		[VERDICT_REASON_LATE] = "program answers late",
 		[VERDICT_REASON_GONE] = "host answers, nobody listens",
 		[VERDICT_REASON_NOTE_END] = "program answers again",
+		[VERDICT_REASON_EXPIRED] = "suspicion expired",
 	};
 
 	return pick(names, VERDICT_REASONS, reason);
@@ -77,6 +78,7 @@ const char *words_stat(unsigned int stat)
 		[KNELL_STAT_RING_LOST] = "ring_lost",
 		[KNELL_STAT_PEERS_FULL] = "peers_full",
 		[KNELL_STAT_TUNE_FAILED] = "tune_failed",
+		[KNELL_STAT_SYN_UNPROVEN] = "syn_unproven",
 	};
 
 	return pick(names, KNELL_STATS, stat);

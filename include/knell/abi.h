@@ -18,7 +18,7 @@
 #include <linux/bpf.h>
 #include "verdict.h"
 
-#define KNELL_ABI	 1
+#define KNELL_ABI	 2
 #define KNELL_PEERS_MAX	 4096
 #define KNELL_WATCH_MAX	 1024
 #define KNELL_RING_BYTES (256 * 1024)
@@ -117,7 +117,8 @@ struct knell_config {
 	__u32 keepalive_idle_s; /* 0: leave keepalive alone */
 	__u32 keepalive_interval_s;
 	__u32 keepalive_count;
-	__u32 link_down; /* written by the agent: this node's own link has no carrier */
+	__u32 pad;
+	__u64 link_down_ns; /* when the agent saw its own link go down, 0: it is up */
 };
 
 enum knell_profile {
@@ -140,10 +141,13 @@ struct knell_note {
 	__u32 reason; /* enum verdict_reason */
 };
 
-/* What a socket is for; the agent writes it into `socks` before connect or on the first PING. */
+/*
+ * Value of the `roles` socket storage: what a socket is for. The agent writes it before connect, or
+ * on the first PING that it gets; the kernel side only reads it.
+ */
 enum knell_role {
 	KNELL_ROLE_NONE = 0,
-	KNELL_ROLE_HEARTBEAT = 1, /* gets the low minimum RTO */
+	KNELL_ROLE_HEARTBEAT = 1, /* gets the low minimum RTO and the short first SYN timeout */
 	KNELL_ROLE_PROBE = 2,	  /* gets the short first SYN timeout */
 };
 
@@ -153,13 +157,17 @@ enum knell_sock_flags {
 	KNELL_SOCK_STALLED = 1U << 2, /* reported as stalled */
 };
 
-/* Value of the `socks` socket storage. */
+/* Value of the `socks` socket storage, the kernel side's own. */
 struct knell_sock {
-	__u32 role;  /* enum knell_role */
 	__u32 flags; /* enum knell_sock_flags */
+	__u32 pad;
 	__u64 heard_ns;
+	__u64 counted_in_ns; /* first_seen_ns of the peer entry that counts it */
 	struct verdict_tally silence;
 };
+
+/* A link that is down carries nothing: who is heard this long after it went down proves it up. */
+#define KNELL_LINK_DOUBT_NS 100000000ULL
 
 /* Indices of the `stats` per-CPU array of __u64. */
 enum knell_stat {
@@ -177,6 +185,8 @@ enum knell_stat {
 	KNELL_STAT_RING_LOST = 11, /* records that did not fit */
 	KNELL_STAT_PEERS_FULL = 12,
 	KNELL_STAT_TUNE_FAILED = 13,
+	KNELL_STAT_SYN_UNPROVEN =
+		14, /* unanswered SYNs to ports that may be filtered: no evidence */
 	KNELL_STATS
 };
 
@@ -185,8 +195,8 @@ _Static_assert(sizeof(struct knell_watch_key) == 20, "ABI");
 _Static_assert(sizeof(struct verdict_peer) == 144, "ABI");
 _Static_assert(sizeof(struct knell_peer) == 208, "ABI");
 _Static_assert(sizeof(struct knell_record) == 120, "ABI");
-_Static_assert(sizeof(struct knell_config) == 72, "ABI");
+_Static_assert(sizeof(struct knell_config) == 80, "ABI");
 _Static_assert(sizeof(struct knell_node) == 32, "ABI");
-_Static_assert(sizeof(struct knell_sock) == 40, "ABI");
+_Static_assert(sizeof(struct knell_sock) == 48, "ABI");
 
 #endif

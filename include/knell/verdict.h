@@ -57,6 +57,8 @@
 /* tau never exceeds this many times the profile's, so detection stays bounded. */
 #define VERDICT_TAU_FACTOR_MAX 8
 
+/* What is fed no longer, since its socket is gone say, must not stay suspect for ever. */
+#define VERDICT_STALE_NS    60000000000ULL
 #define VERDICT_HOLD_MIN_NS 1000000000ULL
 #define VERDICT_HOLD_MAX_NS 30000000000ULL
 /* A recovery that lasts this long ends the flapping. */
@@ -89,6 +91,7 @@ enum verdict_reason {
 	VERDICT_REASON_LATE = 10,      /* noted by the agent: its PONG is late */
 	VERDICT_REASON_GONE = 11,      /* noted by the agent: host answers, nobody listens */
 	VERDICT_REASON_NOTE_END = 12,  /* noted by the agent: the program answers again */
+	VERDICT_REASON_EXPIRED = 13,   /* a suspicion that nothing has fed for a minute */
 	VERDICT_REASONS
 };
 
@@ -134,9 +137,10 @@ struct verdict_peer {
 	__u32 epoch; /* silences so far: names the episode */
 	__u32 seq;   /* transitions so far: names the verdict */
 	__u16 state;
-	__u16 reason;  /* of the last transition */
-	__u32 noted;   /* enum verdict_reason noted by the agent, 0: none */
-	__u32 lessons; /* recovered silences that learnt_tau_ns stands on, saturating */
+	__u16 reason;	/* of the last transition */
+	__u16 noted;	/* enum verdict_reason noted by the agent, 0: none */
+	__u16 evidence; /* enum verdict_reason of the last unanswered transmission */
+	__u32 lessons;	/* recovered silences that learnt_tau_ns stands on, saturating */
 };
 
 /**
@@ -253,12 +257,29 @@ VERDICT_INLINE int verdict_alone(const struct verdict_peer *peer, const struct v
 }
 
 /**
+ * verdict_unvouched - several are silent, and nobody was heard in the later half of this silence.
+ *
+ * One voice early in a silence must not vouch for all of it: the cable may have been cut just after
+ * it, with this peer's suspicion already open.
+ */
+VERDICT_INLINE int verdict_unvouched(const struct verdict_peer *peer,
+				     const struct verdict_view *view)
+{
+	const struct verdict_tally *silence = &peer->silence;
+	__u64 half_ns = (silence->counted_ns - silence->began_ns) / 2;
+
+	return view->silent >= 2 && view->heard_ns <= silence->began_ns + half_ns;
+}
+
+/**
  * verdict_judge - the state that the evidence amounts to. Changes nothing.
  *
  * Law 6, look at yourself first: silence of one peer counts only next to a voice of another. With
  * two silent peers and no voice it is this node that is cut off. With no voice and the others
  * merely idle the verdict waits for them to be asked (the agent pings them on every suspicion),
- * but not for ever: at the hard threshold the evidence stands by itself.
+ * but not for ever: at the hard threshold the evidence stands by itself. With two silent peers and
+ * an early voice only, the verdict waits as well, and then blames the node. Who was dead before all
+ * fell silent stays dead.
  */
 VERDICT_INLINE __u32 verdict_judge(const struct verdict_peer *peer, const struct verdict_rule *rule,
 				   const struct verdict_view *view)
@@ -279,6 +300,8 @@ VERDICT_INLINE __u32 verdict_judge(const struct verdict_peer *peer, const struct
 			return VERDICT_ISOLATED;
 		if (view->peers >= 2 && silence->phi_md < rule->dead_md)
 			return VERDICT_SUSPECT;
+	} else if (verdict_unvouched(peer, view) && peer->state != VERDICT_DEAD) {
+		return silence->phi_md < rule->dead_md ? VERDICT_SUSPECT : VERDICT_ISOLATED;
 	}
 	if (silence->phi_md >= rule->dead_md && silence->sends >= rule->dead_sends)
 		return VERDICT_DEAD;
@@ -309,18 +332,44 @@ VERDICT_INLINE void verdict_forget_silence(struct verdict_peer *peer)
 	peer->tuple_count = 0;
 }
 
+/* Still not heard, but nothing proven: suspect, so that it is asked anew. */
+VERDICT_INLINE void verdict_restart_silence(struct verdict_peer *peer, __u64 now_ns)
+{
+	__u32 outstanding = peer->silence.sends ? 1 : 0;
+
+	verdict_forget_silence(peer);
+	peer->silence.sends = outstanding;
+	peer->silence.began_ns = outstanding ? now_ns : 0;
+	peer->silence.counted_ns = peer->silence.began_ns;
+}
+
+/* The cut is over when somebody is heard again: late enough, if others are silent still. */
+VERDICT_INLINE int verdict_reconnected(const struct verdict_peer *peer,
+				       const struct verdict_view *view)
+{
+	return peer->state == VERDICT_ISOLATED && !verdict_alone(peer, view) &&
+	       !verdict_unvouched(peer, view);
+}
+
 /**
  * verdict_unanswered - a transmission to the peer has gone unanswered.
  *
  * @tuple: id of its five-tuple. @sends: how many, all independent (keepalive reports several).
  * What was collected while this node was cut off proves nothing about the peer: when the cut is
- * over, the count starts anew. Returns true when the state changed.
+ * over, the count starts anew; while the own link is down it does not even begin. Returns true when
+ * the state changed.
  */
 VERDICT_INLINE int verdict_unanswered(struct verdict_peer *peer, const struct verdict_rule *rule,
 				      const struct verdict_view *view, __u64 now_ns, __u32 tuple,
 				      __u32 sends, __u32 reason)
 {
-	if (peer->state == VERDICT_ISOLATED && !view->link_down && !verdict_alone(peer, view))
+	peer->evidence = (__u16)reason;
+	if (view->link_down) {
+		peer->silence.sends = 1;
+		verdict_restart_silence(peer, now_ns);
+		return verdict_settle(peer, VERDICT_ISOLATED, reason, now_ns);
+	}
+	if (verdict_reconnected(peer, view))
 		verdict_forget_silence(peer);
 	verdict_agree(peer, tuple);
 	verdict_count(&peer->silence, verdict_tau_ns(rule, peer), verdict_loss_md(peer->loss_ppm),
@@ -354,18 +403,20 @@ VERDICT_INLINE void verdict_learn_loss(struct verdict_peer *peer, __u32 lost_sen
  * A silence is a lesson about loss or about outages, never about both: what independent losses
  * explain (one instant, or sends * L below VERDICT_CHANCE_MD) teaches the loss rate, the rest
  * teaches tau. Its length is taken from the first to the last unanswered transmission, which is
- * certain; the time until the next one happened to be sent is not part of the outage.
+ * certain; the time until the next one happened to be sent is not part of the outage. One stalled
+ * five-tuple in its backoff is no outage of the path and teaches nothing.
  */
 VERDICT_INLINE void verdict_learn(struct verdict_peer *peer, const struct verdict_rule *rule)
 {
 	const struct verdict_tally *silence = &peer->silence;
 	__u64 outage_ns = silence->counted_ns - silence->began_ns;
+	__u64 ceiling_ns = rule->tau_ns * VERDICT_TAU_FACTOR_MAX;
 	__u64 chance_md = (__u64)silence->sends * verdict_loss_md(peer->loss_ppm);
 
 	if (!outage_ns || chance_md < VERDICT_CHANCE_MD)
 		verdict_learn_loss(peer, silence->sends);
-	else
-		verdict_learn_tau(peer, rule, outage_ns);
+	else if (peer->tuple_count >= rule->min_tuples)
+		verdict_learn_tau(peer, rule, outage_ns < ceiling_ns ? outage_ns : ceiling_ns);
 }
 
 /* A transmission that was answered at once, in a calm: both estimates fade. */
@@ -424,17 +475,6 @@ VERDICT_INLINE int verdict_heard(struct verdict_peer *peer, const struct verdict
 	return verdict_settle(peer, verdict_judge(peer, rule, view), reason, now_ns);
 }
 
-/* Still not heard, but nothing proven: suspect, so that it is asked anew. */
-VERDICT_INLINE void verdict_restart_silence(struct verdict_peer *peer, __u64 now_ns)
-{
-	__u32 outstanding = peer->silence.sends ? 1 : 0;
-
-	verdict_forget_silence(peer);
-	peer->silence.sends = outstanding;
-	peer->silence.began_ns = outstanding ? now_ns : 0;
-	peer->silence.counted_ns = peer->silence.began_ns;
-}
-
 /**
  * verdict_review - the node's view or the agent's note changed, the evidence did not.
  *
@@ -443,15 +483,20 @@ VERDICT_INLINE void verdict_restart_silence(struct verdict_peer *peer, __u64 now
 VERDICT_INLINE int verdict_review(struct verdict_peer *peer, const struct verdict_rule *rule,
 				  const struct verdict_view *view, __u32 noted, __u64 now_ns)
 {
-	__u32 reason = noted ? noted : VERDICT_REASON_NOTE_END;
+	__u32 reason = peer->silence.sends ? peer->evidence : (__u32)VERDICT_REASON_NOTE_END;
 
-	if (peer->state == VERDICT_ISOLATED || view->link_down) {
+	if (noted != peer->noted)
+		reason = noted ? noted : (__u32)VERDICT_REASON_NOTE_END;
+	if (peer->state == VERDICT_ISOLATED || view->link_down)
 		reason = VERDICT_REASON_LINK;
-		if (peer->state == VERDICT_ISOLATED && !view->link_down &&
-		    !verdict_alone(peer, view))
-			verdict_restart_silence(peer, now_ns);
+	if (view->link_down || verdict_reconnected(peer, view))
+		verdict_restart_silence(peer, now_ns);
+	if (peer->state == VERDICT_SUSPECT &&
+	    now_ns > peer->silence.counted_ns + VERDICT_STALE_NS) {
+		verdict_forget_silence(peer);
+		reason = VERDICT_REASON_EXPIRED;
 	}
-	peer->noted = noted;
+	peer->noted = (__u16)noted;
 	return verdict_settle(peer, verdict_judge(peer, rule, view), reason, now_ns);
 }
 

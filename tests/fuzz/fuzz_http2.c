@@ -19,7 +19,7 @@
 #define PREFACE		  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define PREFACE_BYTES	  24
 #define FRAME_HEAD_BYTES  9
-#define BATCH_NS	  1000000ULL
+#define BATCH_NS	  50000000ULL
 #define REPEAT_UNIT	  16
 #define PIECE_BYTES_MAX	  (FRAME_HEAD_BYTES + UINT8_MAX)
 #define ANSWER		  "no such thing"
@@ -28,7 +28,12 @@
 #define SETTINGS_TYPE	  4
 #define SETTINGS_ACK_FLAG 1
 
-enum flag { SERVER = 1, GREETED = 2, MUTE_OWNER = 4 };
+enum flag {
+	SERVER = 1,
+	GREETED = 2,	/* both SETTINGS are exchanged when the steps begin */
+	MUTE_OWNER = 4, /* who hears nothing but the end */
+	STUCK = 8	/* TLS does not come up before STEP_UNCLOG */
+};
 
 enum step {
 	STEP_FRAME,  /* type, flags, stream, length, payload */
@@ -49,8 +54,9 @@ enum action { ACT_NOTHING, ACT_ABORT, ACT_GOAWAY, ACT_PING, ACT_ANSWER, ACTIONS 
 struct tls {
 	const struct tls_callbacks *callbacks;
 	void *ctx;
-	bool gone; /* closed or aborted by http2 */
-	bool over; /* told that it ended */
+	bool ready; /* told that it came up */
+	bool gone;  /* closed or aborted by http2 */
+	bool over;  /* told that it ended */
 };
 
 /* The whole world around one connection; afresh for each input. */
@@ -157,7 +163,8 @@ const char *tls_peer_name(const struct tls *tls)
 
 bool tls_connected(const struct tls *tls)
 {
-	return !tls->gone;
+	FUZZ_HOLDS(!tls->gone);
+	return tls->ready || world.clogged;
 }
 
 int tls_fd(const struct tls *tls)
@@ -291,7 +298,7 @@ static void peer_says(const void *bytes, size_t size)
 
 	FUZZ_HOLDS(copy);
 	memcpy(copy, bytes, size);
-	if (size && peer_can_speak())
+	if (size && peer_can_speak() && world.tls.ready)
 		world.tls.callbacks->on_data(world.tls.ctx, copy, size);
 	free(copy);
 }
@@ -334,6 +341,17 @@ static void say_repeated(unsigned int times)
 {
 	while (times-- && peer_can_speak())
 		peer_says(world.piece, world.piece_size);
+}
+
+static void come_up(void)
+{
+	if (!peer_can_speak())
+		return;
+	if (world.tls.ready)
+		world.tls.callbacks->on_writable(world.tls.ctx);
+	else
+		world.tls.callbacks->on_ready(world.tls.ctx);
+	world.tls.ready = true;
 }
 
 static void end_below(int err)
@@ -381,8 +399,7 @@ static void step(struct input *input)
 		break;
 	case STEP_UNCLOG:
 		world.clogged = false;
-		if (peer_can_speak())
-			world.tls.callbacks->on_writable(world.tls.ctx);
+		come_up();
 		break;
 	case STEP_CLOSE:
 		end_below(take(input) & 1 ? ECONNRESET : 0);
@@ -422,7 +439,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else
 		err = http2_client(NULL, NULL, NULL, "b", NULL, callbacks, NULL, &world.http2);
 	FUZZ_HOLDS(!err);
-	world.tls.callbacks->on_ready(world.tls.ctx);
+	if (!(flags & STUCK))
+		come_up();
 	if (flags & GREETED)
 		greet(flags & SERVER);
 	while (input.at < input.end)

@@ -46,7 +46,9 @@ START_TEST(test_isolation_evidence_does_not_blame_afterwards)
 	ck_assert_uint_eq(peer.silence.sends, 1);
 	ck_assert_uint_eq(peer.silence.began_ns, now_ns);
 	ck_assert_uint_eq(peer.tuple_count, 1);
+	/* The other one talks again, so it is no longer among the silent. */
 	cut.heard_ns = now_ns + 1;
+	cut.silent = 1;
 	dead_ns = silent_until(&peer, &cut, now_ns, VERDICT_DEAD);
 	ck_assert_uint_ge(dead_ns - now_ns, 400 * MS);
 }
@@ -288,11 +290,99 @@ START_TEST(test_silence_teaches_loss_or_tau_never_both)
 	before = peer;
 	now_ns += S;
 	for (uint32_t i = 0; i < 10; i++)
-		silent(&peer, &COMPANY, now_ns += 10 * MS, 1);
+		silent(&peer, &COMPANY, now_ns += 10 * MS, i % 2);
 	hear(&peer, now_ns + S);
 	ck_assert_uint_eq(peer.loss_ppm, before.loss_ppm);
 	ck_assert_uint_eq(peer.learnt_tau_ns,
 			  TAU_NS + (90 * MS - TAU_NS) / VERDICT_TAU_LESSONS_MIN);
+}
+END_TEST
+
+START_TEST(test_stalled_connection_teaches_no_patience)
+{
+	struct verdict_peer peer = heard_peer(START_NS);
+	uint64_t now_ns = START_NS;
+
+	for (uint64_t backoff_ns = 30 * MS; backoff_ns < 4 * S; backoff_ns *= 2)
+		silent(&peer, &COMPANY, now_ns += backoff_ns, 1);
+	hear(&peer, now_ns + MS);
+	ck_assert_uint_eq(peer.learnt_tau_ns, 0);
+	/* And an outage of the path, however long, teaches no more than the ceiling. */
+	for (uint32_t i = 0; i < 3; i++)
+		silent(&peer, &COMPANY, now_ns += S, i);
+	peer.state = VERDICT_LOST;
+	hear(&peer, now_ns += MS);
+	ck_assert_uint_le(peer.learnt_tau_ns,
+			  TAU_NS + (VERDICT_TAU_FACTOR_MAX - 1) * TAU_NS / VERDICT_TAU_LESSONS_MIN);
+}
+END_TEST
+
+START_TEST(test_early_voice_does_not_vouch_when_all_fall_silent)
+{
+	struct verdict_view cut = {.heard_ns = START_NS + 5 * MS, .silent = 2, .peers = 3};
+	struct verdict_peer peer = heard_peer(START_NS - MS);
+
+	/* Suspected at START, another heard 5 ms later, then the cable was cut. */
+	for (uint32_t i = 0; i < 200; i++) {
+		silent(&peer, &cut, START_NS + i * 10 * MS, i % 3);
+		ck_assert_uint_ne(peer.state, VERDICT_LOST);
+		ck_assert_uint_ne(peer.state, VERDICT_DEAD);
+	}
+	ck_assert_uint_eq(peer.state, VERDICT_ISOLATED);
+	/* With the other still talking it is the peer. */
+	peer = heard_peer(START_NS - MS);
+	for (uint32_t i = 0; i < 200 && peer.state != VERDICT_DEAD; i++) {
+		cut.heard_ns = START_NS + i * 10 * MS;
+		silent(&peer, &cut, START_NS + i * 10 * MS, i % 3);
+	}
+	ck_assert_uint_eq(peer.state, VERDICT_DEAD);
+}
+END_TEST
+
+START_TEST(test_link_flap_does_not_kill_the_only_peer)
+{
+	struct verdict_view pair = {.heard_ns = START_NS - 1, .silent = 1, .peers = 1};
+	struct verdict_peer peer = heard_peer(START_NS - 1);
+	uint64_t now_ns = START_NS;
+
+	pair.link_down = 1;
+	verdict_review(&peer, &RULE, &pair, 0, now_ns);
+	for (uint32_t i = 0; i < 500; i++)
+		silent(&peer, &pair, now_ns += 10 * MS, i);
+	ck_assert_uint_eq(peer.state, VERDICT_ISOLATED);
+	pair.link_down = 0;
+	verdict_review(&peer, &RULE, &pair, 0, now_ns += MS);
+	ck_assert_uint_eq(peer.state, VERDICT_SUSPECT);
+	ck_assert_uint_eq(peer.silence.phi_md, 0);
+}
+END_TEST
+
+START_TEST(test_suspicion_that_nothing_feeds_expires)
+{
+	struct verdict_peer peer = heard_peer(START_NS - MS);
+
+	silent(&peer, &COMPANY, START_NS, 1);
+	ck_assert(!verdict_review(&peer, &RULE, &COMPANY, 0, START_NS + VERDICT_STALE_NS));
+	ck_assert(verdict_review(&peer, &RULE, &COMPANY, 0, START_NS + VERDICT_STALE_NS + 1));
+	ck_assert_uint_eq(peer.state, VERDICT_ALIVE);
+	ck_assert_uint_eq(peer.reason, VERDICT_REASON_EXPIRED);
+}
+END_TEST
+
+START_TEST(test_review_keeps_the_reason_of_the_evidence)
+{
+	struct verdict_view idle = {.heard_ns = START_NS - 1, .silent = 1, .peers = 2};
+	struct verdict_peer peer = heard_peer(START_NS - 1);
+	uint64_t now_ns = START_NS;
+
+	while (peer.silence.phi_md < VERDICT_LOST_MD)
+		silent(&peer, &idle, now_ns, (uint32_t)now_ns), now_ns += 10 * MS;
+	ck_assert_uint_eq(peer.state, VERDICT_SUSPECT);
+	/* Somebody else speaks up, and somebody else's note makes for a review. */
+	idle.heard_ns = now_ns;
+	ck_assert(verdict_review(&peer, &RULE, &idle, 0, now_ns));
+	ck_assert_uint_eq(peer.state, VERDICT_LOST);
+	ck_assert_uint_eq(peer.reason, VERDICT_REASON_RETRANSMIT);
 }
 END_TEST
 
@@ -343,6 +433,11 @@ int main(void)
 		test_tau_learnt_within_bounds,
 		test_tau_learns_fast_first_then_steadily,
 		test_silence_teaches_loss_or_tau_never_both,
+		test_stalled_connection_teaches_no_patience,
+		test_early_voice_does_not_vouch_when_all_fall_silent,
+		test_link_flap_does_not_kill_the_only_peer,
+		test_suspicion_that_nothing_feeds_expires,
+		test_review_keeps_the_reason_of_the_evidence,
 		test_tau_settles_no_higher_than_the_silences,
 		test_tau_fades_by_half_in_its_half_life,
 		NULL,

@@ -101,7 +101,7 @@ bool listing_isolated(const struct listing *listing)
 	for (i = 0; i < listing->count; i++)
 		if (listing->entries[i].peer.verdict.state == VERDICT_ISOLATED)
 			return true;
-	return listing->config.link_down;
+	return listing->config.link_down_ns != 0;
 }
 
 enum command_status listing_resolve(struct command_context *context, const struct listing *listing,

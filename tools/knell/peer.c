@@ -107,7 +107,7 @@ static void show_node(struct output *out, const struct listing *listing)
 	output_boolean(out, NULL, "isolated", isolated);
 	output_number(out, "peers", "peers", view->peers);
 	output_number(out, "silent", "silent", view->silent);
-	output_string(out, "link", "link", listing->config.link_down ? "down" : "up");
+	output_string(out, "link", "link", listing->config.link_down_ns ? "down" : "up");
 	if (view->heard_ns)
 		age(out, "anybody heard", "heard_age_us", since(listing, view->heard_ns));
 	else
@@ -250,7 +250,7 @@ static void dump_config(struct output *out, const struct knell_config *config)
 	output_number(out, "rto_min_us", "rto_min_us", config->rto_min_us);
 	output_number(out, "probe_us", "probe_us", config->probe_us);
 	output_number(out, "heartbeat_us", "heartbeat_us", config->heartbeat_us);
-	output_number(out, "link_down", "link_down", config->link_down);
+	output_number(out, "link_down", "link_down_ns", config->link_down_ns);
 	output_end(out);
 }
 

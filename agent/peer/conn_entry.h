@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * conn_entry.h - one connection of the cache: its memory, its lists, and who still holds it.
+ *
+ * Room: peer. Calls io/http2, io/loop, roster and slots. Called by conn.c only; the types that
+ * others see are conn.h's.
+ */
+#ifndef KNELL_PEER_CONN_ENTRY_H
+#define KNELL_PEER_CONN_ENTRY_H
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include "io/http2.h"
+#include "io/loop.h"
+#include "peer/conn.h"
+#include "peer/slots.h"
+
+/*
+ * Connections that were accepted and have not yet shown whose they are. Every peer dials one at a
+ * time, so 16 from one address are already more than a cluster of our own sends; 256 are the
+ * largest cluster's peers all returning at once in four portions.
+ */
+#define CONN_ENTRY_STRANGERS_MAX	    256
+#define CONN_ENTRY_STRANGERS_PER_SOURCE_MAX 16
+
+struct conn {
+	TAILQ_ENTRY(conn) of_list;  /* its peer's or the strangers', least recently leased first */
+	TAILQ_ENTRY(conn) of_cache; /* in the cache's, by age */
+	struct conn_book *book;
+	struct conn_list *list;
+	struct roster_peer *peer;
+	struct http2 *http2;
+	struct loop_task free_task;
+	enum conn_role role;
+	enum conn_state state;
+	unsigned int leases;
+	bool ended; /* out of every list; only free_task or leaseholders still know it */
+	uint64_t id;
+	uint64_t made_ns;
+	uint64_t cookie;
+	struct sockaddr_in6 from; /* of an accepted one, or a sockaddr_in; small: conns are many */
+};
+
+TAILQ_HEAD(conn_list, conn);
+
+/* All of a cache's; embedded there. */
+struct conn_book {
+	struct loop *loop;
+	struct slots *slots; /* all conns lie there */
+	struct conn_list all;
+	struct conn_list strangers; /* accepted, name not yet proven */
+	unsigned int held;	    /* conns whose memory is in use; one more: the cache itself */
+	uint64_t next_id;
+	struct loop_task close_task;
+	void (*gone)(struct conn_book *book);
+};
+
+/** conn_entry_open - an empty book. @gone runs once, after conn_entry_close() and when the last
+ * connection's memory is back; it may free the book. 0 or -ENOMEM.
+ */
+int conn_entry_open(struct conn_book *book, struct loop *loop,
+		    void (*gone)(struct conn_book *book));
+
+/** conn_entry_close - the cache lets go; all entries must have been ended. Never calls gone() from
+ * inside.
+ */
+void conn_entry_close(struct conn_book *book);
+
+/** conn_entry_admits - may one more stranger from @from come in? */
+bool conn_entry_admits(const struct conn_book *book, const struct sockaddr_in6 *from);
+
+/** conn_entry_new - one that connects, last in @list; NULL when memory is out. */
+struct conn *conn_entry_new(struct conn_book *book, struct conn_list *list,
+			    struct roster_peer *peer, enum conn_role role);
+
+/** conn_entry_move - to the end of @list, which may be the one that it is in. */
+void conn_entry_move(struct conn *conn, struct conn_list *list);
+
+/**
+ * conn_entry_end - out of every list, and deaf.
+ *
+ * Nobody leases it: aborted and freed when the loop has time, since to touch a thousand sockets
+ * takes longer than to forget them. Leased: aborted now, freed with the last conn_entry_put().
+ */
+void conn_entry_end(struct conn *conn);
+
+/** conn_entry_put - give one lease back; frees @conn if it has ended and that was the last. */
+void conn_entry_put(struct conn *conn);
+
+/** conn_entry_info - as others may see it. */
+struct conn_info conn_entry_info(const struct conn *conn);
+
+#endif
