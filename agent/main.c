@@ -48,7 +48,10 @@ int main(int argc, char **argv)
 		{"verbose", no_argument, NULL, 'v'},	  {"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},	  {},
 	};
-	struct node node = {.log = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO},
+	unsigned int dropped = 0;
+	struct node node = {.log = {.fd = STDERR_FILENO,
+				    .level = LOG_LEVEL_INFO,
+				    .dropped = &dropped},
 			    .pins = PINS_CLOSED};
 	const char *path = CONFIG_DEFAULT;
 	bool test = false;

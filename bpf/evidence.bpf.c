@@ -127,7 +127,7 @@ static __always_inline void retransmitted(struct observed *seen, struct sock *sk
 
 /*
  * An unanswered SYN proves nothing when the peer was heard since it was last sent, nor when it
- * knocks where a firewall may drop it: a program's SYN counts only at a port that has let us in
+ * knocks where a firewall may drop it: a program's SYN counts only at a port that has answered us
  * before, or while the peer has never been heard at all. Probes and heartbeats go to such ports
  * anyway.
  */
@@ -142,7 +142,7 @@ static __always_inline bool syn_counts(const struct observed *seen, struct sock 
 		return false;
 	}
 	if (role_of(sk) == KNELL_ROLE_NONE && peer->verdict.heard_ns &&
-	    peer->open_port != seen->cause.remote_port) {
+	    peer->answer_port != seen->cause.remote_port) {
 		stat_add(KNELL_STAT_SYN_UNPROVEN);
 		return false;
 	}
@@ -206,10 +206,11 @@ int knell_error(__u64 *ctx)
 SEC("tp_btf/tcp_receive_reset")
 int knell_reset(__u64 *ctx)
 {
+	struct sock *sk = (struct sock *)ctx[0];
 	struct observed seen = {};
 	struct knell_watch *prefix;
 
-	if (!observe(&seen, (struct sock *)ctx[0], VERDICT_REASON_RESET))
+	if (!observe(&seen, sk, VERDICT_REASON_RESET))
 		return 0;
 	__sync_fetch_and_add(&seen.peer->resets, 1);
 	prefix = peer_watched(&seen.key);
@@ -218,6 +219,10 @@ int knell_reset(__u64 *ctx)
 		return 0;
 	}
 	stat_add(KNELL_STAT_RESET);
+	/* A closed port that says so is as good as an open one: no firewall drops what goes there.
+	 */
+	if (sk->__sk_common.skc_state == TCP_SYN_SENT)
+		seen.peer->answer_port = seen.cause.remote_port;
 	peer_heard(seen.peer, &seen.key, seen.cfg, seen.now_ns, seen.now_ns, &seen.cause);
 	return 0;
 }
@@ -263,7 +268,7 @@ int knell_state(__u64 *ctx)
 		return 0;
 	count_connection(&seen, sk, newstate);
 	if (handshake && oldstate == TCP_SYN_SENT)
-		seen.peer->open_port = seen.cause.remote_port;
+		seen.peer->answer_port = seen.cause.remote_port;
 	if (handshake || fin)
 		peer_heard(seen.peer, &seen.key, seen.cfg, seen.now_ns, seen.now_ns, &seen.cause);
 	return 0;

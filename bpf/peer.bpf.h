@@ -123,7 +123,7 @@ static __always_inline void peer_record(struct knell_record *record, const struc
 	record->hold_until_ns = verdict->hold_until_ns;
 	record->tau_ns = verdict_tau_ns(&cfg->rule, verdict);
 	record->noted = (__u16)verdict->noted;
-	record->open_port = peer->open_port;
+	record->answer_port = peer->answer_port;
 }
 
 /* False when the ring is full: the loss is counted, and user space repairs it from the map. */

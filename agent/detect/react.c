@@ -70,7 +70,7 @@ static void ask_the_others(const struct matter *matter)
 }
 
 /*
- * Where to knock: a member's agent, or the port where the host has let us in before. Without one
+ * Where to knock: a member's agent, or the port where the host has answered us before. Without one
  * there is no probing: behind a firewall that drops, a SYN to any other port proves nothing.
  */
 static bool door_of(struct sockaddr_storage *addr, const struct matter *matter)
@@ -83,9 +83,9 @@ static bool door_of(struct sockaddr_storage *addr, const struct matter *matter)
 		return true;
 	}
 	*addr = (struct sockaddr_storage){.ss_family = AF_INET6};
-	v6->sin6_port = htons(record->open_port);
+	v6->sin6_port = htons(record->answer_port);
 	memcpy(&v6->sin6_addr, record->key.addr, sizeof(v6->sin6_addr));
-	return record->open_port != 0;
+	return record->answer_port != 0;
 }
 
 static void probe_fast(const struct matter *matter)

@@ -122,7 +122,7 @@ static void record_from_map(struct knell_record *record, const struct knell_peer
 		.tau_ns = verdict->learnt_tau_ns,
 		.hold_until_ns = verdict->hold_until_ns,
 		.noted = (__u16)verdict->noted,
-		.open_port = peer->open_port,
+		.answer_port = peer->answer_port,
 	};
 }
 

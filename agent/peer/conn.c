@@ -2,204 +2,100 @@
 /*
  * conn.c - the connection cache.
  *
- * Room: peer. Calls io/http2, roster and slots; see conn.h for who calls it.
+ * Room: peer. Calls conn_entry, dial, io/http2 and roster; see conn.h for who calls it.
  *
- * Happy path: dial -> on_ready -> in the peer's list, leased and returned any number of times. The
- * first connection to a peer is the heartbeat's; once it stands the pool is filled up, one dial at
- * a time (single flight: a peer that comes back is not greeted by a thousand handshakes at once).
- * Failure modes: a dial fails: backoff with jitter, doubled to BACKOFF_MAX_NS. A connection closes:
- * out of the list, dialled again. Evicted: out of the lists at once, and deaf; ending and freeing
- * follow when the loop has time, since to touch a thousand sockets takes longer than to forget
- * them. The peer is lost or dead: no dial at all until conn_allow(); the probes will hear its
- * return.
+ * Happy path: attempt -> on_ready -> in the peer's list, leased and returned any number of times.
+ * The first connection to a peer is the heartbeat's; once it stands the pool is filled up, one dial
+ * at a time (single flight: a peer that comes back is not greeted by a thousand handshakes at
+ * once). Failure modes: an attempt fails: dial.c backs off. A connection closes: out of the list,
+ * dialled again. Evicted: out of the lists at once, and deaf. The peer is lost or dead: no dial at
+ * all until conn_allow(); the probes will hear its return. Somebody connects and never says who
+ * they are: http2 times out, and only so many may wait for that.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
-#include <sys/random.h>
 #include <unistd.h>
-#include <netinet/in.h>
 #include "peer/conn.h"
-#include "peer/slots.h"
+#include "peer/conn_entry.h"
+#include "peer/dial.h"
 
-#ifndef SO_COOKIE
-#define SO_COOKIE 57
-#endif
-
-#define BACKOFF_MIN_NS	   50000000ULL
-#define BACKOFF_MAX_NS	   1000000000ULL
-#define CONNECT_TIMEOUT_NS 3000000000ULL
-
-struct conn {
-	TAILQ_ENTRY(conn)
-	of_peer; /* in its peer's or the strangers' list, least recently leased first */
-	TAILQ_ENTRY(conn) of_cache; /* in the cache's, by age */
-	struct conn_cache *cache;
-	struct roster_peer *peer;
-	struct http2 *http2;
-	struct loop_task free_task;
-	enum conn_role role;
-	enum conn_state state;
-	unsigned int leases;
-	bool ended; /* out of every list; only free_task still knows it */
-	uint64_t id;
-	uint64_t made_ns;
-	uint64_t cookie;
-	struct sockaddr_in6 from; /* of an accepted one, or a sockaddr_in; small: conns are many */
-};
-
-TAILQ_HEAD(conn_list, conn);
-
-struct dialler {
+/* What leads to and from one peer. */
+struct line {
+	struct dial dial;
 	struct conn_cache *cache;
 	struct roster_peer *peer;
 	struct conn_list conns; /* all of this peer's, accepted ones included */
-	struct conn *dialling;	/* single flight */
 	struct conn *heartbeat; /* ready */
-	struct timer again;
-	uint64_t backoff_ns;
-	unsigned int ready; /* dialled ones that are ready or leased */
-	bool allowed;
+	unsigned int ready;	/* dialled ones that are ready or leased */
 };
 
 struct conn_cache {
-	struct loop *loop;
+	struct conn_book book;
 	struct tls_context *tls;
 	struct roster *roster;
-	struct slots *slots; /* all conns lie there */
-	struct loop_task free_task;
 	const struct conn_hooks *hooks;
 	void *ctx;
-	struct dialler *diallers;   /* one per roster place */
-	struct conn_list strangers; /* accepted, name not yet proven */
-	struct conn_list all;
+	struct line *lines; /* one per roster place */
 	unsigned int per_peer;
-	uint64_t next_id;
 };
 
-static void dial(struct dialler *dialler);
-
-static struct dialler *dialler_of(const struct conn_cache *cache, const struct roster_peer *peer)
+static struct line *line_of(const struct conn_cache *cache, const struct roster_peer *peer)
 {
-	return &cache->diallers[peer->index];
+	return &cache->lines[peer->index];
 }
 
-static struct conn_list *list_of(struct conn *conn)
+static struct conn_cache *cache_of(const struct conn *conn)
 {
-	return conn->peer ? &dialler_of(conn->cache, conn->peer)->conns : &conn->cache->strangers;
+	return LOOP_OWNER(conn->book, struct conn_cache, book);
 }
 
-static void conn_free(struct loop_task *task)
-{
-	struct conn *conn = LOOP_OWNER(task, struct conn, free_task);
-
-	http2_abort(conn->http2);
-	slots_give(conn->cache->slots, conn);
-}
-
-static struct conn *conn_new(struct conn_cache *cache, struct roster_peer *peer,
-			     enum conn_role role)
-{
-	struct conn *conn = slots_take(cache->slots);
-
-	if (!conn)
-		return NULL;
-	conn->cache = cache;
-	conn->peer = peer;
-	conn->role = role;
-	conn->free_task.run = conn_free;
-	conn->state = CONN_CONNECTING;
-	conn->id = ++cache->next_id;
-	conn->made_ns = loop_now_ns(cache->loop);
-	TAILQ_INSERT_TAIL(list_of(conn), conn, of_peer);
-	TAILQ_INSERT_TAIL(&cache->all, conn, of_cache);
-	return conn;
-}
-
-/* Out of every list and deaf; ended and freed when the loop has time. */
 static void conn_end(struct conn *conn)
 {
-	struct conn_cache *cache = conn->cache;
-	struct dialler *dialler = conn->peer ? dialler_of(cache, conn->peer) : NULL;
+	struct conn_cache *cache = cache_of(conn);
+	struct roster_peer *peer = conn->peer;
+	struct line *line = peer ? line_of(cache, peer) : NULL;
 
-	TAILQ_REMOVE(list_of(conn), conn, of_peer);
-	TAILQ_REMOVE(&cache->all, conn, of_cache);
-	conn->ended = true;
-	loop_reap(cache->loop, &conn->free_task);
-	if (dialler && conn->role != CONN_ACCEPTED) {
-		if (conn->state != CONN_CONNECTING)
-			dialler->ready--;
-		if (dialler->dialling == conn)
-			dialler->dialling = NULL;
-		if (dialler->heartbeat == conn) {
-			dialler->heartbeat = NULL;
-			cache->hooks->heartbeat(cache->ctx, conn->peer, NULL);
-		}
-	}
-}
-
-/* Between half and all of the backoff, so that peers which lost us together return apart. */
-static uint64_t jittered(uint64_t backoff_ns)
-{
-	uint32_t noise = 0;
-
-	if (getrandom(&noise, sizeof(noise), GRND_NONBLOCK) != sizeof(noise))
-		return backoff_ns;
-	return backoff_ns / 2 + (backoff_ns / 2 * noise >> 32);
-}
-
-static void dial_in(struct dialler *dialler, uint64_t delay_ns)
-{
-	struct loop *loop = dialler->cache->loop;
-	uint64_t when_ns = loop_now_ns(loop) + jittered(delay_ns);
-
-	if (!dialler->allowed || (dialler->again.armed && dialler->again.deadline_ns <= when_ns))
+	conn_entry_end(conn);
+	if (!line || conn->role == CONN_ACCEPTED)
 		return;
-	loop_arm(loop, &dialler->again, when_ns);
-}
-
-static void dial_later(struct dialler *dialler)
-{
-	dial_in(dialler, dialler->backoff_ns);
-	dialler->backoff_ns *= 2;
-	if (dialler->backoff_ns > BACKOFF_MAX_NS)
-		dialler->backoff_ns = BACKOFF_MAX_NS;
-}
-
-static void on_again(struct timer *timer)
-{
-	dial(LOOP_OWNER(timer, struct dialler, again));
+	if (conn->state != CONN_CONNECTING)
+		line->ready--;
+	dial_done(&line->dial, conn);
+	if (line->heartbeat == conn) {
+		line->heartbeat = NULL;
+		cache->hooks->heartbeat(cache->ctx, peer, NULL);
+	}
 }
 
 static void dialled_ready(struct conn *conn)
 {
-	struct conn_cache *cache = conn->cache;
-	struct dialler *dialler = dialler_of(cache, conn->peer);
+	struct conn_cache *cache = cache_of(conn);
+	struct line *line = line_of(cache, conn->peer);
 
-	dialler->dialling = NULL;
-	dialler->ready++;
+	dial_done(&line->dial, conn);
+	line->ready++;
 	cache->hooks->dialled(cache->ctx, conn->peer, 0, NULL);
 	if (conn->role == CONN_HEARTBEAT) {
-		dialler->heartbeat = conn;
+		line->heartbeat = conn;
 		cache->hooks->heartbeat(cache->ctx, conn->peer, conn->http2);
 	}
-	dial(dialler);
+	dial_next(&line->dial);
 }
 
 static void turned_away(const struct conn *conn, const char *reason)
 {
-	struct sockaddr_storage from = {};
+	struct conn_cache *cache = cache_of(conn);
+	struct sockaddr_storage from = conn_entry_from(conn);
 
-	memcpy(&from, &conn->from, sizeof(conn->from));
-	conn->cache->hooks->refused(conn->cache->ctx, &from, reason);
+	cache->hooks->refused(cache->ctx, &from, reason);
 }
 
 /* Its certificate says who it is; what it claims otherwise does not count. */
 static bool adopt_accepted(struct conn *conn, const char *name)
 {
-	struct conn_cache *cache = conn->cache;
+	struct conn_cache *cache = cache_of(conn);
 	struct roster_peer *peer = roster_by_name(cache->roster, name);
 	char reason[160];
 
@@ -209,22 +105,18 @@ static bool adopt_accepted(struct conn *conn, const char *name)
 		turned_away(conn, reason);
 		return false;
 	}
-	TAILQ_REMOVE(list_of(conn), conn, of_peer);
 	conn->peer = peer;
-	TAILQ_INSERT_TAIL(list_of(conn), conn, of_peer);
+	conn_entry_move(conn, &line_of(cache, peer)->conns);
 	return true;
 }
 
 static void on_ready(void *ctx, const char *peer_name)
 {
 	struct conn *conn = ctx;
-	socklen_t size = sizeof(conn->cookie);
 
 	if (conn->ended)
 		return;
-	conn->state = CONN_READY;
-	if (getsockopt(http2_fd(conn->http2), SOL_SOCKET, SO_COOKIE, &conn->cookie, &size))
-		conn->cookie = 0;
+	conn_entry_ready(conn);
 	if (conn->role != CONN_ACCEPTED)
 		dialled_ready(conn);
 	else if (!adopt_accepted(conn, peer_name))
@@ -234,7 +126,7 @@ static void on_ready(void *ctx, const char *peer_name)
 static void on_ping(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 {
 	struct conn *conn = ctx;
-	struct conn_cache *cache = conn->cache;
+	struct conn_cache *cache = cache_of(conn);
 
 	if (!conn->ended && conn->role == CONN_ACCEPTED && conn->peer)
 		cache->hooks->pinged(cache->ctx, conn->peer, http2_fd(conn->http2), opaque);
@@ -243,19 +135,19 @@ static void on_ping(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 static void on_ping_ack(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 {
 	struct conn *conn = ctx;
-	struct conn_cache *cache = conn->cache;
+	struct conn_cache *cache = cache_of(conn);
 
 	if (conn->ended || !conn->peer)
 		return;
 	/* Not before: a server that turns us away does so after our side of TLS is done. */
-	dialler_of(cache, conn->peer)->backoff_ns = BACKOFF_MIN_NS;
+	dial_proven(&line_of(cache, conn->peer)->dial);
 	cache->hooks->ping_ack(cache->ctx, conn->peer, opaque);
 }
 
 static void on_close(void *ctx, int err, const char *reason)
 {
 	struct conn *conn = ctx;
-	struct conn_cache *cache = conn->cache;
+	struct conn_cache *cache = cache_of(conn);
 	struct roster_peer *peer = conn->peer;
 	enum conn_role role = conn->role;
 	bool was_connecting = conn->state == CONN_CONNECTING;
@@ -269,7 +161,7 @@ static void on_close(void *ctx, int err, const char *reason)
 		return;
 	if (was_connecting)
 		cache->hooks->dialled(cache->ctx, peer, err ? err : -ECONNRESET, reason);
-	dial_later(dialler_of(cache, peer));
+	dial_later(&line_of(cache, peer)->dial);
 }
 
 static const struct http2_callbacks http2_callbacks = {
@@ -279,63 +171,60 @@ static const struct http2_callbacks http2_callbacks = {
 	.on_close = on_close,
 };
 
-static int prepare_heartbeat(void *ctx, int fd)
+static enum conn_role next_role(const struct line *line)
 {
-	struct conn_cache *cache = ctx;
-
-	return cache->hooks->prepare(cache->ctx, fd, CONN_HEARTBEAT);
+	return line->heartbeat ? CONN_POOL : CONN_HEARTBEAT;
 }
 
-static int prepare_pool(void *ctx, int fd)
+static int prepare(void *ctx, int fd)
 {
-	struct conn_cache *cache = ctx;
+	struct line *line = ctx;
+	struct conn_cache *cache = line->cache;
 
-	return cache->hooks->prepare(cache->ctx, fd, CONN_POOL);
+	return cache->hooks->prepare(cache->ctx, fd, next_role(line));
 }
 
 /* The next connection this peer lacks: its heartbeat at once, the pool after the hold-down. */
-static void dial(struct dialler *dialler)
+static void attempt(struct dial *dial)
 {
-	struct conn_cache *cache = dialler->cache;
-	struct roster_peer *peer = dialler->peer;
-	enum conn_role role = dialler->heartbeat ? CONN_POOL : CONN_HEARTBEAT;
+	struct line *line = LOOP_OWNER(dial, struct line, dial);
+	struct conn_cache *cache = line->cache;
+	struct roster_peer *peer = line->peer;
+	enum conn_role role = next_role(line);
 	struct tcp_opts opts = {
-		.prepare = role == CONN_HEARTBEAT ? prepare_heartbeat : prepare_pool,
-		.prepare_ctx = cache,
-		.connect_timeout_ns = CONNECT_TIMEOUT_NS,
+		.prepare = prepare,
+		.prepare_ctx = line,
+		.connect_timeout_ns = DIAL_TIMEOUT_NS,
 	};
 	struct conn *conn;
 	int err;
 
-	if (!dialler->allowed || dialler->dialling || dialler->again.armed ||
-	    dialler->ready >= cache->per_peer)
+	if (line->ready >= cache->per_peer)
 		return;
-	if (role == CONN_POOL && loop_now_ns(cache->loop) < peer->hold_until_ns) {
-		loop_arm(cache->loop, &dialler->again, peer->hold_until_ns);
+	if (role == CONN_POOL && loop_now_ns(cache->book.loop) < peer->hold_until_ns) {
+		dial_hold(dial, peer->hold_until_ns);
 		return;
 	}
-	conn = conn_new(cache, peer, role);
+	conn = conn_entry_new(&cache->book, &line->conns, peer, role);
 	if (!conn) {
-		dial_later(dialler);
+		dial_later(dial);
 		return;
 	}
-	dialler->dialling = conn;
-	err = http2_client(cache->loop, (const struct sockaddr *)&peer->addr, cache->tls,
+	dial_begin(dial, conn);
+	err = http2_client(cache->book.loop, (const struct sockaddr *)&peer->addr, cache->tls,
 			   peer->name, &opts, &http2_callbacks, conn, &conn->http2);
 	if (!err)
 		return;
 	conn_end(conn);
 	cache->hooks->dialled(cache->ctx, peer, err, strerror(-err));
-	dial_later(dialler);
+	dial_later(dial);
 }
 
-/* After the last connection: what is reaped is reaped in order. */
-static void cache_free(struct loop_task *task)
+static void cache_free(struct conn_book *book)
 {
-	struct conn_cache *cache = LOOP_OWNER(task, struct conn_cache, free_task);
+	struct conn_cache *cache = LOOP_OWNER(book, struct conn_cache, book);
 
-	slots_close(cache->slots);
-	free(cache->diallers);
+	free(cache->lines);
 	free(cache);
 }
 
@@ -348,30 +237,25 @@ int conn_cache_open(struct conn_cache **cache, struct loop *loop, struct tls_con
 
 	if (!fresh)
 		return -ENOMEM;
-	fresh->free_task.run = cache_free;
-	fresh->diallers = calloc(roster->count ? roster->count : 1, sizeof(*fresh->diallers));
-	if (!fresh->diallers || slots_open(&fresh->slots, sizeof(struct conn))) {
-		cache_free(&fresh->free_task);
+	fresh->lines = calloc(roster->count ? roster->count : 1, sizeof(*fresh->lines));
+	if (!fresh->lines || conn_entry_open(&fresh->book, loop, cache_free)) {
+		cache_free(&fresh->book);
 		return -ENOMEM;
 	}
-	fresh->loop = loop;
 	fresh->tls = tls;
 	fresh->roster = roster;
 	fresh->per_peer = per_peer;
 	fresh->hooks = hooks;
 	fresh->ctx = ctx;
-	TAILQ_INIT(&fresh->strangers);
-	TAILQ_INIT(&fresh->all);
-	*cache = fresh;
 	for (i = 0; i < roster->count; i++) {
-		struct dialler *dialler = &fresh->diallers[i];
+		struct line *line = &fresh->lines[i];
 
-		dialler->cache = fresh;
-		dialler->peer = &roster->peers[i];
-		dialler->again.fire = on_again;
-		dialler->backoff_ns = BACKOFF_MIN_NS;
-		TAILQ_INIT(&dialler->conns);
+		line->cache = fresh;
+		line->peer = &roster->peers[i];
+		TAILQ_INIT(&line->conns);
+		dial_open(&line->dial, loop, attempt);
 	}
+	*cache = fresh;
 	return 0;
 }
 
@@ -381,134 +265,101 @@ void conn_cache_close(struct conn_cache *cache)
 
 	if (!cache)
 		return;
-	for (i = 0; i < cache->roster->count; i++) {
-		cache->diallers[i].allowed = false;
-		loop_disarm(cache->loop, &cache->diallers[i].again);
-	}
+	for (i = 0; i < cache->roster->count; i++)
+		dial_close(&cache->lines[i].dial);
 	conn_clear(cache);
-	loop_reap(cache->loop, &cache->free_task);
+	conn_entry_close(&cache->book);
 }
 
 void conn_accept(struct conn_cache *cache, int fd)
 {
-	struct conn *conn = conn_new(cache, NULL, CONN_ACCEPTED);
-	socklen_t size = sizeof(conn->from);
+	struct conn *conn = conn_entry_accept(&cache->book, fd);
 
-	if (!conn) {
-		close(fd);
+	if (conn &&
+	    !http2_server(cache->book.loop, fd, cache->tls, &http2_callbacks, conn, &conn->http2))
 		return;
-	}
-	if (getpeername(fd, (struct sockaddr *)&conn->from, &size))
-		conn->from.sin6_family = AF_UNSPEC;
-	if (http2_server(cache->loop, fd, cache->tls, &http2_callbacks, conn, &conn->http2)) {
-		close(fd);
+	/* Without a word: a flood of connections must not become one of log lines. */
+	close(fd);
+	if (conn)
 		conn_end(conn);
-	}
 }
 
 int conn_lease(struct conn_cache *cache, const struct roster_peer *peer, struct conn **conn)
 {
-	struct dialler *dialler = dialler_of(cache, peer);
-	struct conn *each, *best = NULL;
-
+	if (peer->state == VERDICT_ISOLATED)
+		return -ENETDOWN;
 	if (peer->state == VERDICT_LOST || peer->state == VERDICT_DEAD)
 		return -EHOSTDOWN;
-	TAILQ_FOREACH(each, &dialler->conns, of_peer)
-		if (each->role != CONN_ACCEPTED && each->state != CONN_CONNECTING &&
-		    (!best || each->leases < best->leases))
-			best = each;
-	if (!best)
-		return -EAGAIN;
-	best->leases++;
-	best->state = CONN_LEASED;
-	TAILQ_REMOVE(&dialler->conns, best, of_peer);
-	TAILQ_INSERT_TAIL(&dialler->conns, best, of_peer);
-	*conn = best;
+	return conn_entry_lease(&line_of(cache, peer)->conns, conn);
+}
+
+static int evict_one(struct conn *conn)
+{
+	struct line *line;
+
+	if (!conn)
+		return -ENOENT;
+	line = conn->peer ? line_of(cache_of(conn), conn->peer) : NULL;
+	conn_end(conn);
+	if (line)
+		dial_soon(&line->dial);
 	return 0;
 }
 
 void conn_return(struct conn *conn, bool failed)
 {
-	struct dialler *dialler = dialler_of(conn->cache, conn->peer);
-
-	if (failed) {
-		conn_end(conn);
-		dial_in(dialler, BACKOFF_MIN_NS);
-		return;
-	}
-	if (!--conn->leases)
-		conn->state = CONN_READY;
+	if (failed && !conn->ended)
+		evict_one(conn);
+	conn_entry_put(conn);
 }
 
 struct http2 *conn_http2(const struct conn *conn)
 {
-	return conn->http2;
+	return conn->ended ? NULL : conn->http2;
 }
 
 bool conn_has(const struct conn_cache *cache, const struct roster_peer *peer)
 {
-	return dialler_of(cache, peer)->ready > 0;
+	return line_of(cache, peer)->ready > 0;
+}
+
+static unsigned int end_each(struct conn_list *conns, bool idle_only)
+{
+	struct conn *conn, *next;
+	unsigned int count = 0;
+
+	for (conn = TAILQ_FIRST(conns); conn; conn = next) {
+		next = TAILQ_NEXT(conn, of_list);
+		if (idle_only && (conn->role != CONN_POOL || conn->state != CONN_READY))
+			continue;
+		conn_end(conn);
+		count++;
+	}
+	return count;
 }
 
 unsigned int conn_evict_peer(struct conn_cache *cache, const struct roster_peer *peer)
 {
-	struct dialler *dialler = dialler_of(cache, peer);
-	struct conn *conn, *next;
-	unsigned int count = 0;
+	struct line *line = line_of(cache, peer);
+	unsigned int count = end_each(&line->conns, false);
 
-	for (conn = TAILQ_FIRST(&dialler->conns); conn; conn = next) {
-		next = TAILQ_NEXT(conn, of_peer);
-		conn_end(conn);
-		count++;
-	}
-	dial_in(dialler, BACKOFF_MIN_NS);
+	dial_soon(&line->dial);
 	return count;
-}
-
-static int evict_one(struct conn *conn)
-{
-	struct dialler *dialler = conn->peer ? dialler_of(conn->cache, conn->peer) : NULL;
-
-	conn_end(conn);
-	if (dialler)
-		dial_in(dialler, BACKOFF_MIN_NS);
-	return 0;
 }
 
 int conn_evict_id(struct conn_cache *cache, uint64_t id)
 {
-	struct conn *conn;
-
-	TAILQ_FOREACH(conn, &cache->all, of_cache)
-		if (conn->id == id)
-			return evict_one(conn);
-	return -ENOENT;
+	return evict_one(conn_entry_by_id(&cache->book, id));
 }
 
 int conn_evict_cookie(struct conn_cache *cache, uint64_t cookie)
 {
-	struct conn *conn;
-
-	TAILQ_FOREACH(conn, &cache->all, of_cache)
-		if (cookie && conn->cookie == cookie)
-			return evict_one(conn);
-	return -ENOENT;
+	return evict_one(conn_entry_by_cookie(&cache->book, cookie));
 }
 
 unsigned int conn_drop_idle(struct conn_cache *cache, const struct roster_peer *peer)
 {
-	struct dialler *dialler = dialler_of(cache, peer);
-	struct conn *conn, *next;
-	unsigned int count = 0;
-
-	for (conn = TAILQ_FIRST(&dialler->conns); conn; conn = next) {
-		next = TAILQ_NEXT(conn, of_peer);
-		if (conn->role == CONN_POOL && conn->state == CONN_READY) {
-			conn_end(conn);
-			count++;
-		}
-	}
-	return count;
+	return end_each(&line_of(cache, peer)->conns, true);
 }
 
 unsigned int conn_clear(struct conn_cache *cache)
@@ -517,27 +368,22 @@ unsigned int conn_clear(struct conn_cache *cache)
 	unsigned int count = 0;
 	size_t i;
 
-	while ((conn = TAILQ_FIRST(&cache->all))) {
+	for (; (conn = TAILQ_FIRST(&cache->book.all)); count++)
 		conn_end(conn);
-		count++;
-	}
 	for (i = 0; i < cache->roster->count; i++)
-		dial_in(&cache->diallers[i], BACKOFF_MIN_NS);
+		dial_soon(&cache->lines[i].dial);
 	return count;
 }
 
 void conn_allow(struct conn_cache *cache, const struct roster_peer *peer, bool allowed)
 {
-	struct dialler *dialler = dialler_of(cache, peer);
+	struct line *line = line_of(cache, peer);
 
-	if (allowed == dialler->allowed)
+	if (!dial_allow(&line->dial, allowed))
 		return;
-	dialler->allowed = allowed;
-	loop_disarm(cache->loop, &dialler->again);
-	dialler->backoff_ns = BACKOFF_MIN_NS;
-	if (!allowed && dialler->dialling)
-		conn_end(dialler->dialling);
-	dial(dialler);
+	if (!allowed && line->dial.in_flight)
+		conn_end(line->dial.in_flight);
+	dial_next(&line->dial);
 }
 
 void conn_each(const struct conn_cache *cache, void (*visit)(void *ctx, const struct conn_info *),
@@ -545,17 +391,8 @@ void conn_each(const struct conn_cache *cache, void (*visit)(void *ctx, const st
 {
 	const struct conn *conn;
 
-	TAILQ_FOREACH(conn, &cache->all, of_cache) {
-		struct conn_info info = {
-			.id = conn->id,
-			.peer = conn->peer,
-			.role = conn->role,
-			.state = conn->state,
-			.leases = conn->leases,
-			.made_ns = conn->made_ns,
-			.cookie = conn->cookie,
-			.fd = conn->http2 ? http2_fd(conn->http2) : -1,
-		};
+	TAILQ_FOREACH(conn, &cache->book.all, of_cache) {
+		struct conn_info info = conn_entry_info(conn);
 
 		visit(ctx, &info);
 	}

@@ -60,22 +60,37 @@ int conn_cache_open(struct conn_cache **cache, struct loop *loop, struct tls_con
 		    struct roster *roster, unsigned int per_peer, const struct conn_hooks *hooks,
 		    void *ctx);
 
-/** conn_cache_close - abort everything and free the cache. NULL is allowed. */
+/** conn_cache_close - abort everything and free the cache; what is leased keeps its memory until it
+ * is returned. NULL is allowed.
+ */
 void conn_cache_close(struct conn_cache *cache);
 
-/** conn_accept - serve the accepted socket @fd; takes it over in any case. */
+/**
+ * conn_accept - serve the accepted socket @fd; takes it over in any case.
+ *
+ * Closed at once when too many, in all or from its address, have not yet shown whose they are.
+ */
 void conn_accept(struct conn_cache *cache, int fd);
 
 /**
  * conn_lease - borrow a ready connection to @peer; the least leased one, oldest lease first.
  *
- * 0 and *@conn; -EHOSTDOWN at once when the peer is lost or dead (law 4: nobody waits for it),
- * -EAGAIN when none is ready. conn_return gives it back; with @failed it is closed instead.
+ * 0 and *@conn, which stays valid until it is given back; -EHOSTDOWN at once when the peer is lost
+ * or dead, -ENETDOWN when this node is cut off (law 4: nobody waits for either), -EAGAIN when none
+ * is ready.
  */
 int conn_lease(struct conn_cache *cache, const struct roster_peer *peer, struct conn **conn);
+
+/**
+ * conn_return - give a lease back; @conn is the caller's no more.
+ *
+ * With @failed the connection ends, for its other leaseholders too, and is replaced. It may have
+ * ended meanwhile, by eviction or because the cache was closed: then that is all that happens, and
+ * the last return frees it. Every lease must be returned, even after conn_cache_close().
+ */
 void conn_return(struct conn *conn, bool failed);
 
-/** conn_http2 - what the lease is for. Valid until returned or evicted. */
+/** conn_http2 - what the lease is for; NULL once the connection has ended. Ask each time. */
 struct http2 *conn_http2(const struct conn *conn);
 
 /** conn_has - a ready connection to @peer is there. */

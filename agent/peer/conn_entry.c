@@ -13,6 +13,10 @@
 #include <string.h>
 #include "peer/conn_entry.h"
 
+#ifndef SO_COOKIE
+#define SO_COOKIE 57
+#endif
+
 static void book_put(struct conn_book *book)
 {
 	if (--book->held)
@@ -41,29 +45,6 @@ int conn_entry_open(struct conn_book *book, struct loop *loop, void (*gone)(stru
 void conn_entry_close(struct conn_book *book)
 {
 	loop_reap(book->loop, &book->close_task);
-}
-
-static void source_of(struct knell_peer_key *source, const struct sockaddr_in6 *from)
-{
-	struct sockaddr_storage addr = {};
-
-	memcpy(&addr, from, sizeof(*from));
-	roster_key(source, 0, &addr);
-}
-
-bool conn_entry_admits(const struct conn_book *book, const struct sockaddr_in6 *from)
-{
-	unsigned int count = 0, of_source = 0;
-	struct knell_peer_key source, other;
-	const struct conn *each;
-
-	source_of(&source, from);
-	TAILQ_FOREACH(each, &book->strangers, of_list) {
-		source_of(&other, &each->from);
-		of_source += !memcmp(&source, &other, sizeof(source));
-		count++;
-	}
-	return count < CONN_ENTRY_STRANGERS_MAX && of_source < CONN_ENTRY_STRANGERS_PER_SOURCE_MAX;
 }
 
 static void entry_free(struct conn *conn)
@@ -103,6 +84,86 @@ struct conn *conn_entry_new(struct conn_book *book, struct conn_list *list,
 	return conn;
 }
 
+static struct sockaddr_storage whole(const struct sockaddr_in6 *from)
+{
+	struct sockaddr_storage addr = {};
+
+	memcpy(&addr, from, sizeof(*from));
+	return addr;
+}
+
+static bool same_source(const struct sockaddr_in6 *a, const struct sockaddr_in6 *b)
+{
+	struct sockaddr_storage whole_a = whole(a), whole_b = whole(b);
+	struct knell_peer_key key_a, key_b;
+
+	roster_key(&key_a, 0, &whole_a);
+	roster_key(&key_b, 0, &whole_b);
+	return !memcmp(&key_a, &key_b, sizeof(key_a));
+}
+
+static bool admits(const struct conn_book *book, const struct sockaddr_in6 *from)
+{
+	unsigned int count = 0, of_source = 0;
+	const struct conn *each;
+
+	TAILQ_FOREACH(each, &book->strangers, of_list) {
+		of_source += same_source(&each->from, from);
+		count++;
+	}
+	return count < CONN_ENTRY_STRANGERS_MAX && of_source < CONN_ENTRY_STRANGERS_PER_SOURCE_MAX;
+}
+
+struct conn *conn_entry_accept(struct conn_book *book, int fd)
+{
+	struct sockaddr_in6 from = {};
+	socklen_t size = sizeof(from);
+	struct conn *conn;
+
+	if (getpeername(fd, (struct sockaddr *)&from, &size))
+		from = (struct sockaddr_in6){.sin6_family = AF_UNSPEC};
+	if (!admits(book, &from))
+		return NULL;
+	conn = conn_entry_new(book, &book->strangers, NULL, CONN_ACCEPTED);
+	if (conn)
+		conn->from = from;
+	return conn;
+}
+
+struct sockaddr_storage conn_entry_from(const struct conn *conn)
+{
+	return whole(&conn->from);
+}
+
+void conn_entry_ready(struct conn *conn)
+{
+	socklen_t size = sizeof(conn->cookie);
+
+	conn->state = CONN_READY;
+	if (getsockopt(http2_fd(conn->http2), SOL_SOCKET, SO_COOKIE, &conn->cookie, &size))
+		conn->cookie = 0;
+}
+
+struct conn *conn_entry_by_id(const struct conn_book *book, uint64_t id)
+{
+	struct conn *conn;
+
+	TAILQ_FOREACH(conn, &book->all, of_cache)
+		if (conn->id == id)
+			return conn;
+	return NULL;
+}
+
+struct conn *conn_entry_by_cookie(const struct conn_book *book, uint64_t cookie)
+{
+	struct conn *conn;
+
+	TAILQ_FOREACH(conn, &book->all, of_cache)
+		if (cookie && conn->cookie == cookie)
+			return conn;
+	return NULL;
+}
+
 void conn_entry_move(struct conn *conn, struct conn_list *list)
 {
 	TAILQ_REMOVE(conn->list, conn, of_list);
@@ -121,6 +182,23 @@ void conn_entry_end(struct conn *conn)
 	}
 	http2_abort(conn->http2);
 	conn->http2 = NULL;
+}
+
+int conn_entry_lease(struct conn_list *list, struct conn **conn)
+{
+	struct conn *each, *best = NULL;
+
+	TAILQ_FOREACH(each, list, of_list)
+		if (each->role != CONN_ACCEPTED && each->state != CONN_CONNECTING &&
+		    (!best || each->leases < best->leases))
+			best = each;
+	if (!best)
+		return -EAGAIN;
+	best->leases++;
+	best->state = CONN_LEASED;
+	conn_entry_move(best, list);
+	*conn = best;
+	return 0;
 }
 
 void conn_entry_put(struct conn *conn)

@@ -18,9 +18,9 @@
 #include "peer/slots.h"
 
 /*
- * Connections that were accepted and have not yet shown whose they are. Every peer dials one at a
- * time, so 16 from one address are already more than a cluster of our own sends; 256 are the
- * largest cluster's peers all returning at once in four portions.
+ * Connections that were accepted and have not yet shown whose they are: in all, and from one
+ * address. A peer dials one at a time, so 16 are more than it needs; one turned away by the 256,
+ * when a large cluster returns at once, backs off and dials again.
  */
 #define CONN_ENTRY_STRANGERS_MAX	    256
 #define CONN_ENTRY_STRANGERS_PER_SOURCE_MAX 16
@@ -68,12 +68,26 @@ int conn_entry_open(struct conn_book *book, struct loop *loop,
  */
 void conn_entry_close(struct conn_book *book);
 
-/** conn_entry_admits - may one more stranger from @from come in? */
-bool conn_entry_admits(const struct conn_book *book, const struct sockaddr_in6 *from);
-
 /** conn_entry_new - one that connects, last in @list; NULL when memory is out. */
 struct conn *conn_entry_new(struct conn_book *book, struct conn_list *list,
 			    struct roster_peer *peer, enum conn_role role);
+
+/**
+ * conn_entry_accept - a stranger for the accepted socket @fd, which stays the caller's.
+ *
+ * NULL when there are too many of them, in all or from its address, or memory is out.
+ */
+struct conn *conn_entry_accept(struct conn_book *book, int fd);
+
+/** conn_entry_from - where an accepted one comes from. */
+struct sockaddr_storage conn_entry_from(const struct conn *conn);
+
+/** conn_entry_ready - its http2 is. */
+void conn_entry_ready(struct conn *conn);
+
+/** conn_entry_by_id / conn_entry_by_cookie - NULL when there is none; no cookie is 0. */
+struct conn *conn_entry_by_id(const struct conn_book *book, uint64_t id);
+struct conn *conn_entry_by_cookie(const struct conn_book *book, uint64_t cookie);
 
 /** conn_entry_move - to the end of @list, which may be the one that it is in. */
 void conn_entry_move(struct conn *conn, struct conn_list *list);
@@ -85,6 +99,11 @@ void conn_entry_move(struct conn *conn, struct conn_list *list);
  * takes longer than to forget them. Leased: aborted now, freed with the last conn_entry_put().
  */
 void conn_entry_end(struct conn *conn);
+
+/** conn_entry_lease - lease the least leased of @list that was dialled and is ready, the oldest
+ * lease first. 0 and *@conn, or -EAGAIN.
+ */
+int conn_entry_lease(struct conn_list *list, struct conn **conn);
 
 /** conn_entry_put - give one lease back; frees @conn if it has ended and that was the last. */
 void conn_entry_put(struct conn *conn);

@@ -26,8 +26,8 @@ struct dial {
 
 /**
  * dial_open - prepare @dial, which is not allowed yet. @attempt is called when it is time to dial;
- * it calls dial_begin() when something is lacking and was set going, or dial_hold() or dial_later(),
- * or nothing when nothing is lacking.
+ * it calls dial_begin() when something is lacking and was set going, or dial_hold() or
+ * dial_later(), or nothing when nothing is lacking.
  */
 void dial_open(struct dial *dial, struct loop *loop, void (*attempt)(struct dial *dial));
 

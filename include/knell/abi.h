@@ -62,7 +62,7 @@ struct knell_peer {
 	__u32 connections; /* established TCP sockets that knell has seen open */
 	__u32 stalls;
 	__u32 srtt_us;
-	__u16 open_port; /* last port there that accepted a connection of ours, 0: none yet */
+	__u16 answer_port; /* last port there that answered a SYN of ours, 0: none yet */
 	__u16 pad;
 };
 
@@ -100,8 +100,8 @@ struct knell_record {
 	__u64 cookie;	  /* socket that tipped the scale, 0: none */
 	__u16 local_port; /* host order, of that socket */
 	__u16 remote_port;
-	__u16 noted;	 /* enum verdict_reason */
-	__u16 open_port; /* of the peer: where a probe is let in, 0: unknown */
+	__u16 noted;	   /* enum verdict_reason */
+	__u16 answer_port; /* of the peer: where a SYN is answered, 0: unknown */
 };
 
 /* Value of the one-element `config` map. */

@@ -15,7 +15,6 @@
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
-#include <sys/un.h>
 #include <unistd.h>
 #include "control.h"
 #include "fuzz.h"
@@ -48,7 +47,6 @@ static struct {
 	struct roster roster;
 	struct tcp client;
 	struct loop_poll poll;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 	int fd; /* what the client is accepted as; nothing is ever sent on it */
 	bool waiting;
 } bench;
@@ -170,18 +168,10 @@ void conn_each(const struct conn_cache *cache, void (*visit)(void *ctx, const st
 	visit(ctx, &info);
 }
 
-static void take_away(void)
-{
-	control_close(bench.control);
-	roster_close(&bench.roster);
-	*strrchr(bench.path, '/') = '\0';
-	rmdir(bench.path);
-}
-
 static void set_up(void)
 {
 	struct sockaddr_storage v4 = {.ss_family = AF_INET}, v6 = {.ss_family = AF_INET6};
-	char dir[] = "/tmp/knell-fuzz-XXXXXX", why[256];
+	char dir[] = "/tmp/knell-fuzz-XXXXXX", path[sizeof(dir) + 2], why[256];
 
 	inet_pton(AF_INET, "10.77.0.2", &((struct sockaddr_in *)&v4)->sin_addr);
 	inet_pton(AF_INET6, "fd77::3", &((struct sockaddr_in6 *)&v6)->sin6_addr);
@@ -189,11 +179,13 @@ static void set_up(void)
 	roster_set(&bench.roster, 0, "b", &v4);
 	roster_set(&bench.roster, 1, "c", &v6);
 	FUZZ_HOLDS(mkdtemp(dir));
-	snprintf(bench.path, sizeof(bench.path), "%s/s", dir);
-	FUZZ_HOLDS(!control_open(&bench.control, NULL, bench.path, NODE, &bench.roster, NULL, why,
+	snprintf(path, sizeof(path), "%s/s", dir);
+	FUZZ_HOLDS(!control_open(&bench.control, NULL, path, NODE, &bench.roster, NULL, why,
 				 sizeof(why)));
+	/* At once, since a finding leaves no time to tidy up. */
+	unlink(path);
+	rmdir(dir);
 	bench.fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	atexit(take_away);
 }
 
 static void befall(uint8_t kind)

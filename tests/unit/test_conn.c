@@ -19,7 +19,7 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-enum { DEADLINE_MS = 20000, LOOK_MS = 1, POOL = 4, ENTRIES_MAX = 64, BACKLOG = 64 };
+enum { DEADLINE_MS = 20000, LOOK_MS = 1, POOL = 4, ENTRIES_MAX = 300, BACKLOG = 64 };
 
 struct node {
 	struct tls_context *tls;
@@ -387,7 +387,7 @@ END_TEST
 START_TEST(refuses_a_lease_at_once)
 {
 	static const uint16_t usable[] = {VERDICT_NEW, VERDICT_ALIVE, VERDICT_DEGRADED,
-					  VERDICT_SUSPECT, VERDICT_ISOLATED};
+					  VERDICT_SUSPECT};
 	struct conn *conn = NULL, *kept = (struct conn *)&conn;
 	size_t i;
 
@@ -403,6 +403,8 @@ START_TEST(refuses_a_lease_at_once)
 	ck_assert_int_eq(conn_lease(a.cache, peer_of(&a), &conn), -EHOSTDOWN);
 	peer_of(&a)->state = VERDICT_DEAD;
 	ck_assert_int_eq(conn_lease(a.cache, peer_of(&a), &conn), -EHOSTDOWN);
+	peer_of(&a)->state = VERDICT_ISOLATED;
+	ck_assert_int_eq(conn_lease(a.cache, peer_of(&a), &conn), -ENETDOWN);
 	ck_assert_ptr_eq(conn, kept);
 	/* What b accepted from a leads the other way and is not lent. */
 	ck_assert_int_eq(conn_lease(b.cache, peer_of(&b), &conn), -EAGAIN);
@@ -427,6 +429,112 @@ START_TEST(replaces_what_is_returned_as_failed)
 			newest = listing.entries[i].id;
 	ck_assert_uint_eq(newest, POOL + 2); /* ids are never used twice */
 	ck_assert(a.single_flight);
+}
+END_TEST
+
+/* One connection with two leaseholders. */
+static struct conn *lease_twice(void)
+{
+	struct conn *conn, *others[POOL - 1];
+	unsigned int i;
+
+	fill();
+	conn = lease();
+	for (i = 0; i < POOL - 1; i++)
+		others[i] = lease();
+	ck_assert_ptr_eq(lease(), conn);
+	for (i = 0; i < POOL - 1; i++)
+		conn_return(others[i], false);
+	return conn;
+}
+
+static bool is_whole_again(void)
+{
+	return pool_is_full() && conn_has(a.cache, peer_of(&a));
+}
+
+START_TEST(evicted_lease_lives_until_its_last_return)
+{
+	struct conn *conn = lease_twice(), *fresh;
+	int fd = list(&a).entries[0].fd;
+	unsigned int i;
+
+	/* The first return is in vain whichever way it is said: it has ended already. */
+	ck_assert_uint_eq(conn_evict_peer(a.cache, peer_of(&a)), POOL);
+	ck_assert_ptr_null(conn_http2(conn));
+	ck_assert_uint_eq(list(&a).count, 0);
+	run_until(is_whole_again); /* its socket is gone though both leases are out */
+	ck_assert_int_ge(fd, 0);
+	for (i = 0; i < POOL; i++) {
+		fresh = lease();
+		ck_assert_ptr_ne(fresh, conn); /* and its memory is nobody else's */
+		conn_return(fresh, false);
+	}
+	conn_return(conn, _i);
+	ck_assert_ptr_null(conn_http2(conn));
+	conn_return(conn, _i);
+	run_for(100);
+	ck_assert_uint_eq(list(&a).ready, POOL); /* nothing was ended or dialled on top */
+	ck_assert_int_eq(a.dialled, 2 * POOL);
+}
+END_TEST
+
+START_TEST(failed_return_ends_it_for_all)
+{
+	struct conn *conn = lease_twice();
+	uint64_t id = list(&a).entries[0].id;
+
+	conn_return(conn, true);
+	ck_assert_uint_eq(list(&a).count, POOL - 1);
+	ck_assert_int_eq(conn_evict_id(a.cache, id), -ENOENT);
+	ck_assert_ptr_null(conn_http2(conn));
+	ck_assert_int_eq(a.heartbeat_ends, 1); /* the first lease is the heartbeat's */
+	run_until(is_whole_again);
+	ck_assert_ptr_null(conn_http2(conn));
+	conn_return(conn, true);
+	run_for(100);
+	ck_assert_uint_eq(list(&a).ready, POOL);
+	ck_assert_int_eq(a.dialled, POOL + 1);
+}
+END_TEST
+
+static bool has_lost_one(void)
+{
+	return list(&a).count < POOL;
+}
+
+START_TEST(peer_ends_what_is_leased)
+{
+	struct conn *conn = lease_twice();
+
+	conn_evict_peer(b.cache, peer_of(&b));
+	run_until(has_lost_one);
+	run_until(is_whole_again);
+	ck_assert_ptr_null(conn_http2(conn));
+	conn_return(conn, false);
+	conn_return(conn, false);
+}
+END_TEST
+
+/* With the last lease returned before the loop frees the rest, after it, and after the loop. */
+START_TEST(cache_closes_while_leased)
+{
+	struct conn *conn = lease_twice();
+
+	conn_cache_close(a.cache);
+	a.cache = NULL;
+	ck_assert_ptr_null(conn_http2(conn));
+	conn_return(conn, false);
+	if (_i == 1)
+		run_for(20);
+	if (_i == 2) {
+		teardown();
+		conn_return(conn, true);
+		setup();
+	} else {
+		ck_assert_ptr_null(conn_http2(conn));
+		conn_return(conn, true);
+	}
 }
 END_TEST
 
@@ -608,6 +716,99 @@ START_TEST(turns_strangers_away)
 }
 END_TEST
 
+enum { PER_SOURCE = 16, IN_ALL = 256 };
+
+static unsigned int strangers_wanted;
+
+static bool strangers_are_in(void)
+{
+	return list(&b).count == strangers_wanted;
+}
+
+/* A raw TCP connection from 127.0.1.@source that never speaks. */
+static int connect_mute(unsigned int source)
+{
+	struct sockaddr_in from = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(0x7f000100 + source)};
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				 .sin_port = htons(listen_port(listener))};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	return fd;
+}
+
+static int mute;
+
+/* Closed by b: our end reads the end. */
+static bool is_closed(void)
+{
+	char byte;
+
+	return recv(mute, &byte, 1, MSG_DONTWAIT) == 0;
+}
+
+START_TEST(caps_strangers_of_one_source)
+{
+	int fds[PER_SOURCE];
+	unsigned int i;
+
+	for (i = 0; i < PER_SOURCE; i++)
+		fds[i] = connect_mute(1);
+	strangers_wanted = PER_SOURCE;
+	run_until(strangers_are_in);
+	mute = connect_mute(1);
+	run_until(is_closed);
+	close(mute);
+	ck_assert_uint_eq(list(&b).count, PER_SOURCE);
+	/* Others are not shut out by that, peers least of all. */
+	mute = connect_mute(2);
+	strangers_wanted = PER_SOURCE + 1;
+	run_until(strangers_are_in);
+	ck_assert(!is_closed());
+	close(mute);
+	conn_allow(a.cache, peer_of(&a), true);
+	run_until(has_heartbeat);
+	/* One that goes makes room. */
+	conn_allow(a.cache, peer_of(&a), false);
+	conn_evict_peer(a.cache, peer_of(&a));
+	strangers_wanted = PER_SOURCE;
+	run_until(strangers_are_in);
+	close(fds[0]);
+	strangers_wanted = PER_SOURCE - 1;
+	run_until(strangers_are_in);
+	fds[0] = connect_mute(1);
+	strangers_wanted = PER_SOURCE;
+	run_until(strangers_are_in);
+	for (i = 0; i < PER_SOURCE; i++)
+		close(fds[i]);
+}
+END_TEST
+
+START_TEST(caps_strangers_in_all)
+{
+	int fds[IN_ALL];
+	unsigned int i;
+
+	for (i = 0; i < IN_ALL; i++) {
+		fds[i] = connect_mute(1 + i / PER_SOURCE);
+		strangers_wanted = i + 1;
+		if (strangers_wanted % BACKLOG == 0)
+			run_until(strangers_are_in);
+	}
+	mute = connect_mute(1 + IN_ALL / PER_SOURCE);
+	run_until(is_closed);
+	ck_assert_uint_eq(list(&b).count, IN_ALL);
+	ck_assert_int_eq(b.refused, 0);
+	close(mute);
+	for (i = 0; i < IN_ALL; i++)
+		close(fds[i]);
+}
+END_TEST
+
 static void setup_wrong_name(void)
 {
 	open_as("a", "somebody");
@@ -667,6 +868,12 @@ int main(void)
 	tcase_add_test(tc, leases_the_least_leased_and_oldest);
 	tcase_add_test(tc, refuses_a_lease_at_once);
 	tcase_add_test(tc, replaces_what_is_returned_as_failed);
+	tcase_add_loop_test(tc, evicted_lease_lives_until_its_last_return, 0, 2);
+	tcase_add_test(tc, failed_return_ends_it_for_all);
+	tcase_add_test(tc, peer_ends_what_is_leased);
+	tcase_add_loop_test(tc, cache_closes_while_leased, 0, 3);
+	tcase_add_test(tc, caps_strangers_of_one_source);
+	tcase_add_test(tc, caps_strangers_in_all);
 	tcase_add_test(tc, evicts_a_peer);
 	tcase_add_test(tc, evicts_what_was_accepted_too);
 	tcase_add_test(tc, evicts_one);

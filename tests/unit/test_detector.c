@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Unit tests of agent/detect/load, pins and ring against the running kernel: an instance of their
- * own, in a network namespace of their own, watching 127.0.0.1. Skipped (77) without root.
+ * own, in a network namespace of their own, watching 127.0.0.2. Skipped (77) without root.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -55,7 +55,7 @@ static void watch_loopback(void)
 {
 	struct knell_watch_key prefix = {.prefix_bits = 8 * KNELL_ADDR_BYTES};
 
-	words_address_parse("127.0.0.1", prefix.addr);
+	words_address_parse("127.0.0.2", prefix.addr);
 	memcpy(key.addr, prefix.addr, sizeof(key.addr));
 	ck_assert_int_eq(load_netns(&key.netns), 0);
 	ck_assert_int_eq(pins_watch_add(&pins, &prefix, 0), 0);
@@ -84,16 +84,21 @@ static void teardown(void)
 }
 
 /* A connection to a port without a listener: the RST is a sign of life. */
-static void knock(void)
+static void knock_at(in_addr_t host)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET,
-				   .sin_port = htons(9),
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {
+		.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(host)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), -1);
 	ck_assert_int_eq(errno, ECONNREFUSED);
 	close(fd);
+}
+
+/* From 127.0.0.1 to 127.0.0.2, which is what comes nearest to a peer on loopback. */
+static void knock(void)
+{
+	knock_at(INADDR_LOOPBACK + 1);
 }
 
 static struct knell_peer peer(void)
@@ -181,6 +186,32 @@ START_TEST(judges_notes_and_link)
 	ck_assert_int_eq(pins_note(&pins, &key, VERDICT_REASON_NONE), 0);
 	ck_assert_state(VERDICT_ALIVE);
 	ck_assert_uint_eq(peer().verdict.seq, 5);
+}
+END_TEST
+
+START_TEST(own_address_is_no_voice)
+{
+	struct knell_watch_key wide = {.prefix_bits = 8 * KNELL_ADDR_BYTES - 8};
+	struct knell_peer_key self = {.netns = key.netns};
+	struct knell_peer found;
+	struct knell_node node;
+
+	words_address_parse("127.0.0.0", wide.addr);
+	words_address_parse("127.0.0.1", self.addr);
+	ck_assert_int_eq(pins_watch_add(&pins, &wide, 0), 0);
+	knock_at(INADDR_LOOPBACK);
+	ck_assert_int_eq(pins_peer(&pins, &self, &found), -ENOENT);
+	ck_assert_int_eq(pins_node(&pins, &node), 0);
+	ck_assert_uint_eq(node.view.heard_ns, 0);
+	ck_assert_uint_eq(node.view.peers, 0);
+}
+END_TEST
+
+START_TEST(unload_waits_for_the_agent_to_go)
+{
+	ck_assert_int_eq(pins_claim(&pins), 0);
+	ck_assert_int_eq(load_remove(dir, why, sizeof(why)), -EBUSY);
+	ck_assert_ptr_nonnull(strstr(why, "stop it first"));
 }
 END_TEST
 
@@ -288,6 +319,8 @@ int main(void)
 	tcase_add_test(tc, has_one_agent);
 	tcase_add_test(tc, takes_the_profile);
 	tcase_add_test(tc, judges_notes_and_link);
+	tcase_add_test(tc, own_address_is_no_voice);
+	tcase_add_test(tc, unload_waits_for_the_agent_to_go);
 	tcase_add_test(tc, forgets_what_is_not_watched);
 	tcase_add_test(tc, ring_tells_each_verdict_once);
 	suite_add_tcase(suite, tc);

@@ -292,6 +292,44 @@ START_TEST(log_writes_one_clean_line)
 }
 END_TEST
 
+START_TEST(log_drops_what_nobody_reads)
+{
+	unsigned int dropped = 0;
+	struct log log = {.level = LOG_LEVEL_INFO, .dropped = &dropped};
+	char line[LOG_LINE_BYTES + 1] = {0}, piece[4096];
+	int pipe_fds[2], i;
+
+	ck_assert_int_eq(pipe(pipe_fds), 0);
+	log.fd = pipe_fds[1];
+	ck_assert_int_eq(fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK), 0);
+	/* Blocking: a line that waits for a reader would wait forever. */
+	for (i = 0; i < 2000 && !dropped; i++)
+		log_info(&log, "line", "number=%d text=%0900d", i, 0);
+	ck_assert_uint_eq(dropped, 1);
+	errno = EXDEV;
+	log_debug(&log, "not meant to be written, so not dropped", NULL);
+	log_error(&log, "nor this", NULL);
+	ck_assert_int_eq(errno, EXDEV);
+	ck_assert_uint_eq(dropped, 2);
+	log.dropped = NULL;
+	log_error(&log, "nobody counts this", NULL);
+	log.dropped = &dropped;
+	while (read(pipe_fds[0], piece, sizeof(piece)) > 0)
+		continue;
+	log_info(&log, "again", _i ? "text=%02000d" : "text=%d", 1); /* told even if cut */
+	ck_assert_uint_eq(dropped, 0);
+	ck_assert_int_gt(read(pipe_fds[0], line, LOG_LINE_BYTES), 0);
+	ck_assert_ptr_nonnull(strstr(line, " log_dropped=2\n"));
+	ck_assert(_i || !strcmp(line, "knelld: info: again text=1 log_dropped=2\n"));
+	memset(line, 0, sizeof(line));
+	log_info(&log, "told", NULL);
+	ck_assert_int_gt(read(pipe_fds[0], line, LOG_LINE_BYTES), 0);
+	ck_assert_str_eq(line, "knelld: info: told\n");
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+END_TEST
+
 /* ---- tcp ---- */
 
 struct end {
@@ -742,6 +780,7 @@ int main(void)
 	tcase_add_loop_test(loops, poll_reports_every_edge_until_stopped, 0, 2);
 	tcase_add_test(loops, signal_becomes_an_event);
 	tcase_add_test(loops, log_writes_one_clean_line);
+	tcase_add_loop_test(loops, log_drops_what_nobody_reads, 0, 2);
 	tcase_set_timeout(tcps, 60);
 	tcase_add_checked_fixture(tcps, open_tcp, close_tcp);
 	tcase_add_loop_test(tcps, echo_with_back_pressure_and_half_close, 0, 2);
