@@ -9,7 +9,7 @@ DESTDIR  ?=
 CC       := gcc
 CLANG    := clang
 # Debian keeps bpftool where a user's PATH does not look.
-BPFTOOL  := $(firstword $(wildcard /usr/sbin/bpftool /usr/bin/bpftool) bpftool)
+BPFTOOL  := PATH="$$PATH:/usr/sbin" bpftool
 SAN      ?=
 
 # Say what is made, not how; `make V=1` says both.
@@ -27,9 +27,10 @@ LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
 LDLIBS   := -lbpf -lmnl -luring -lnghttp2 -lssl -lcrypto -ljansson -linih -lm
 DEPFLAGS  = -MMD -MP
 
-# clang spells the triplet differently from the directory; gcc is in the set-up list anyway.
-ARCH_INCLUDE := /usr/include/$(shell gcc -dumpmachine)
-BPF_CFLAGS   := -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude -I$(ARCH_INCLUDE)
+# clang spells the triplet differently from the directory; gcc is in the set-up list anyway. Expanded
+# in the recipes and not before: the first `make` may be what installs gcc.
+ARCH_INCLUDE  = /usr/include/$(shell gcc -dumpmachine)
+BPF_CFLAGS    = -O2 -g -target bpf -mcpu=v3 -Wall -Werror -Iinclude -I$(ARCH_INCLUDE)
 
 BPF_SRC   := bpf/evidence.bpf.c bpf/tune.bpf.c bpf/sweep.bpf.c
 BPF_OBJ   := $(BPF_SRC:%.c=$(BUILD)/%.o)
@@ -47,6 +48,8 @@ SHARED    := $(patsubst %.c,$(BUILD)/%.o,$(filter-out tests/unit/test_%,$(sort $
 	     $(filter-out tests/bench/sim.c,$(sort $(wildcard tests/bench/sim_*.c))))
 TEST_LIB  := $(BUILD)/libtest.a
 LAB_TOOLS := $(patsubst tests/lab/%.c,$(BUILD)/lab_%,$(sort $(wildcard tests/lab/*.c)))
+# For the scripts that run what was built.
+RUN_ENV   := KNELL_BUILD="$(abspath $(BUILD))"
 TEST_BINARIES := $(UNIT) $(BUILD)/sim $(BENCH) $(LAB_TOOLS)
 
 .DELETE_ON_ERROR:
@@ -145,22 +148,22 @@ $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(AGENT_LIB)
 tests: $(BINARIES) $(TEST_BINARIES)
 
 check: tests
-	@tests/run check
+	@$(RUN_ENV) tests/run check
 
 bench: tests
-	@tests/run bench
+	@$(RUN_ENV) tests/run bench
 
 soak: tests
-	@tests/run soak
+	@$(RUN_ENV) tests/run soak
 
 demo: $(BINARIES)
-	@tools/demo
+	@$(RUN_ENV) tools/demo
 
 lint: tests
-	@tests/run lint
+	@$(RUN_ENV) tests/run lint
 
 fuzz: $(SETUP)
-	@tests/run fuzz
+	@$(RUN_ENV) tests/run fuzz
 
 format:
 	clang-format -i $$(git ls-files '*.c' '*.h')

@@ -5,21 +5,19 @@
  * Room: agent. One table of section, key and reader; what is not in the table is refused by name,
  * since a misspelt setting that is silently ignored is worse than none.
  */
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
-#include <netinet/in.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "config.h"
+#include "config_endpoint.h"
 #include "detect/address.h"
 #include "detect/load.h"
 #include "detect/words.h"
 
-#define PORT_MAX 65535
 /* Longer than any name may be, so that one that is too long is refused and not cut. */
 #define PEER_SECTION_BYTES 256
 
@@ -45,48 +43,6 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct reading *reading,
 		vsnprintf(reading->why + used, reading->why_size - used, format, args);
 	va_end(args);
 	return -EINVAL;
-}
-
-/* "10.77.0.2:7400", "[fd77::2]:7400", or without the port. No names: nothing here may block. */
-static int parse_endpoint(const char *text, struct sockaddr_storage *addr)
-{
-	char host[INET6_ADDRSTRLEN + 1];
-	const char *end = text + strlen(text), *port = NULL;
-	struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)addr;
-	struct sockaddr_in *v4 = (struct sockaddr_in *)addr;
-	unsigned long number = CONFIG_PORT_DEFAULT;
-	char *rest;
-
-	if (*text == '[') {
-		text++;
-		end = strchr(text, ']');
-		if (!end || (end[1] && end[1] != ':'))
-			return -EINVAL;
-		port = end[1] ? end + 2 : NULL;
-	} else if (strchr(text, ':') == strrchr(text, ':') && strchr(text, ':')) {
-		end = strchr(text, ':');
-		port = end + 1;
-	}
-	if ((size_t)(end - text) >= sizeof(host))
-		return -EINVAL;
-	memcpy(host, text, end - text);
-	host[end - text] = '\0';
-	if (port) {
-		number = strtoul(port, &rest, 10);
-		if (!isdigit((unsigned char)*port) || *rest || !number || number > PORT_MAX)
-			return -EINVAL;
-	}
-	memset(addr, 0, sizeof(*addr));
-	if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		v4->sin_port = htons(number);
-		return 0;
-	}
-	if (inet_pton(AF_INET6, host, &v6->sin6_addr) != 1)
-		return -EINVAL;
-	v6->sin6_family = AF_INET6;
-	v6->sin6_port = htons(number);
-	return 0;
 }
 
 static int read_name(struct reading *reading, char *name, const char *value)
@@ -135,7 +91,7 @@ static int read_node_name(struct reading *reading, const char *value)
 
 static int read_listen(struct reading *reading, const char *value)
 {
-	if (parse_endpoint(value, &reading->config->listen))
+	if (config_endpoint_parse(value, &reading->config->listen))
 		return refuse(reading,
 			      "listen \"%s\" must be ADDRESS or ADDRESS:PORT, as in 10.0.0.1:7400 "
 			      "or [fd00::1]:7400",
@@ -294,7 +250,7 @@ static int read_peer(struct reading *reading, const char *name, const char *key,
 			      "unknown key \"%s\" in [peer %s]: only \"address\" may stand "
 			      "there",
 			      key, name);
-	if (parse_endpoint(value, &peer->addr))
+	if (config_endpoint_parse(value, &peer->addr))
 		return refuse(reading,
 			      "address \"%s\" of peer %s must be ADDRESS or ADDRESS:PORT, as in "
 			      "10.0.0.2:7400 or [fd00::2]:7400 (names are not looked up)",
@@ -364,6 +320,29 @@ static char *read_line(char *text, int size, void *ctx)
 	return text;
 }
 
+/* knell judges hosts, and a host is its address: of two names for one, neither could be dead. */
+static int check_hosts(struct reading *reading)
+{
+	const struct config *config = reading->config;
+	const struct config_peer *peer, *other;
+
+	for (peer = config->peers; peer < config->peers + config->peer_count; peer++) {
+		if (config_endpoint_same_host(&peer->addr, &config->listen))
+			return refuse(
+				reading,
+				"peer %s has the address that this node, %s, listens on: give "
+				"it its own",
+				peer->name, config->name);
+		for (other = config->peers; other < peer; other++)
+			if (config_endpoint_same_host(&peer->addr, &other->addr))
+				return refuse(reading,
+					      "peers %s and %s have the same address: knell judges "
+					      "hosts, so keep one of them",
+					      other->name, peer->name);
+	}
+	return 0;
+}
+
 static int check_complete(struct reading *reading)
 {
 	const struct config *config = reading->config;
@@ -384,7 +363,7 @@ static int check_complete(struct reading *reading)
 			return refuse(reading, "peer %s is this node itself: take [peer %s] out",
 				      config->name, config->name);
 	}
-	return 0;
+	return check_hosts(reading);
 }
 
 int config_read(struct config *config, const char *path, char *why, size_t why_size)

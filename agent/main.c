@@ -49,10 +49,9 @@ int main(int argc, char **argv)
 		{"help", no_argument, NULL, 'h'},	  {},
 	};
 	unsigned int dropped = 0;
-	struct node node = {.log = {.fd = STDERR_FILENO,
-				    .level = LOG_LEVEL_INFO,
-				    .dropped = &dropped},
-			    .pins = PINS_CLOSED};
+	struct node node = {
+		.log = {.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO, .dropped = &dropped},
+		.pins = PINS_CLOSED};
 	const char *path = CONFIG_DEFAULT;
 	bool test = false;
 	int option, err;

@@ -103,7 +103,7 @@ static void try_btf(struct feature *feature)
 
 	feature->present = has_err >= 0;
 	if (has_err < 0)
-		missing(feature, "/sys/kernel/btf/vmlinux", has_err);
+		missing(feature, "/sys/kernel/btf/vmlinux", has_err == -ESRCH ? -ENOENT : has_err);
 	else
 		snprintf(feature->reason, sizeof(feature->reason), "tcp_retransmit_skb %s",
 			 has_err ? "tells failed sends apart (6.17+)"

@@ -16,7 +16,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_D
 struct log {
 	int fd;		      /* usually STDERR_FILENO */
 	enum log_level level; /* what is less urgent than this is not written */
-	/* Lines dropped and not yet told of; the owner's, so that a log may be const. NULL: not told. */
+	/* Lines dropped and not yet told of; the owner's, so that a log may be const. NULL: not
+	 * told. */
 	unsigned int *dropped;
 };
 

@@ -95,6 +95,16 @@ START_TEST(reads_everything)
 }
 END_TEST
 
+/* Whoever listens on every address has none that a peer's could equal. */
+START_TEST(takes_different_hosts)
+{
+	ck_assert_msg(!read_text("[node]\nname = n1\nlisten = [::]:7400\n" TLS PEERS
+				 "[peer n4]\naddress = 10.0.0.4:7400\n"),
+		      "%s", why);
+	ck_assert_uint_eq(config.peer_count, 3);
+}
+END_TEST
+
 START_TEST(has_defaults)
 {
 	ck_assert_msg(!read_text(NODE TLS), "%s", why);
@@ -141,6 +151,14 @@ static const struct refusal refusals[] = {
 	{GOOD "[peer ]\n", 12, "name \"\" must have 1 to 63", ""},
 	{GOOD "[peer a/b]\n", 12, "name \"a/b\"", "letters, digits"},
 	{GOOD "[peer n1]\naddress = 10.0.0.9\n", 0, "n1 is this node itself", "take [peer n1] out"},
+	{GOOD "[peer n4]\naddress = 10.0.0.1:7409\n", 0,
+	 "peer n4 has the address that this node, n1", "give it its own"},
+	{GOOD "[peer n4]\naddress = [::ffff:10.0.0.1]\n", 0, "this node, n1, listens on", "n4"},
+	{GOOD "[peer n4]\naddress = 10.0.0.2:7409\n", 0, "peers n2 and n4 have the same address",
+	 "keep one"},
+	{GOOD "[peer n4]\naddress = [::ffff:10.0.0.2]:7400\n", 0, "peers n2 and n4 have the same",
+	 ""},
+	{GOOD "[peer n4]\naddress = fd00:0::3\n", 0, "peers n3 and n4 have the same address", ""},
 	{NODE "nonsense\n", 4, "not a setting", "KEY = VALUE"},
 	{"[node\n", 1, "not a setting", "[SECTION]"},
 	{"[node]\nlisten = 10.0.0.1\n" TLS, 0, "no name", "[node]"},
@@ -322,6 +340,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, reads_everything);
+	tcase_add_test(tc, takes_different_hosts);
 	tcase_add_test(tc, has_defaults);
 	tcase_add_test(tc, forgives_layout);
 	tcase_add_loop_test(tc, refuses, 0, sizeof(refusals) / sizeof(refusals[0]));

@@ -204,7 +204,9 @@ json_t *agent_names(struct command_context *context)
 	char why[AGENT_WHY_BYTES];
 	json_t *names = NULL;
 
-	if (!agent_connect(&agent, context->socket_path))
+	/* Names are a courtesy; a stopped agent must not hold up what the maps tell. */
+	if (!agent_connect(&agent, context->socket_path) &&
+	    !set_timeout(agent.fd, AGENT_NAMES_TIMEOUT_MS))
 		agent_ask(&agent, json_pack("{s:s}", "cmd", "peers"), &names, why);
 	agent_close(&agent);
 	if (names && !json_is_array(names)) {

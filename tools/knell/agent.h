@@ -15,6 +15,7 @@
 #include "command.h"
 
 #define AGENT_TIMEOUT_MS 5000
+#define AGENT_NAMES_TIMEOUT_MS 200
 #define AGENT_LINE_BYTES ((size_t)16 << 20)
 #define AGENT_WHY_BYTES	 256
 

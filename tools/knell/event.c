@@ -114,6 +114,7 @@ static void show_evidence(struct output *out, const json_t *event)
 	count_field(out, stalled ? "to port" : NULL, "remote_port", event);
 	count_field(out, NULL, "loss_ppm", event);
 	count_field(out, NULL, "flaps", event);
+	output_boolean(out, NULL, "repaired", json_is_true(json_object_get(event, "repaired")));
 	count_field(out, NULL, "netns", event);
 	count_field(out, NULL, "epoch", event);
 	count_field(out, NULL, "seq", event);
