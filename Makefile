@@ -53,6 +53,8 @@ RUN_ENV   := KNELL_BUILD="$(abspath $(BUILD))"
 TEST_BINARIES := $(UNIT) $(BUILD)/sim $(BENCH) $(LAB_TOOLS)
 
 .DELETE_ON_ERROR:
+# Objects of tests are made by pattern rules; keep them, or every call makes them again.
+.SECONDARY:
 .PHONY: all help setup tests check demo lint fuzz bench soak install uninstall clean format
 
 all: $(BINARIES)

@@ -14,10 +14,10 @@
 
 #include "command.h"
 
-#define AGENT_TIMEOUT_MS 5000
+#define AGENT_TIMEOUT_MS       5000
 #define AGENT_NAMES_TIMEOUT_MS 200
-#define AGENT_LINE_BYTES ((size_t)16 << 20)
-#define AGENT_WHY_BYTES	 256
+#define AGENT_LINE_BYTES       ((size_t)16 << 20)
+#define AGENT_WHY_BYTES	       256
 
 struct agent {
 	int fd;
