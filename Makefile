@@ -176,13 +176,16 @@ install: all
 	install -D -m 644 tools/knell/man/knell.8 $(DESTDIR)$(PREFIX)/share/man/man8/knell.8
 	install -D -m 644 tools/knelld.8 $(DESTDIR)$(PREFIX)/share/man/man8/knelld.8
 	install -D -m 644 tools/knell/completion/knell $(DESTDIR)$(PREFIX)/share/bash-completion/completions/knell
+	install -D -m 644 tools/knelld.service $(DESTDIR)$(PREFIX)/lib/systemd/system/knelld.service
 	install -D -m 644 tools/knelld.conf $(DESTDIR)$(PREFIX)/share/doc/knell/knelld.conf
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/knelld $(DESTDIR)$(PREFIX)/sbin/knell
 	rm -f $(DESTDIR)$(PREFIX)/share/man/man8/knell.8 $(DESTDIR)$(PREFIX)/share/man/man8/knelld.8
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/knell
+	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/knelld.service
 	rm -f $(DESTDIR)$(PREFIX)/share/doc/knell/knelld.conf
+	-rmdir $(DESTDIR)$(PREFIX)/share/doc/knell
 
 clean:
 	rm -rf $(BUILD)

@@ -250,6 +250,8 @@ static int read_peer(struct reading *reading, const char *name, const char *key,
 			      "unknown key \"%s\" in [peer %s]: only \"address\" may stand "
 			      "there",
 			      key, name);
+	if (peer->addr.ss_family)
+		return refuse(reading, "peer %s has two addresses: keep one", name);
 	if (config_endpoint_parse(value, &peer->addr))
 		return refuse(reading,
 			      "address \"%s\" of peer %s must be ADDRESS or ADDRESS:PORT, as in "

@@ -103,9 +103,15 @@ static void on_neighbour_failed(void *ctx, const struct sockaddr_storage *addr)
 
 	roster_key(&key, node->roster.netns, addr);
 	peer = roster_by_key(&node->roster, &key);
-	if (peer)
+	if (!peer)
+		return;
+	/* News once it corroborates something; a host that is off fails so every few seconds. */
+	if (peer->state == VERDICT_SUSPECT || peer->state == VERDICT_LOST)
 		log_info(&node->log, "the link layer does not find the peer either",
 			 "peer=%s state=%s", peer->name, words_state(peer->state));
+	else
+		log_debug(&node->log, "the link layer does not find the peer", "peer=%s state=%s",
+			  peer->name, words_state(peer->state));
 }
 
 const struct link_callbacks hooks_link = {

@@ -28,7 +28,7 @@ static void raise_descriptor_limit(void)
 
 static void usage(FILE *to)
 {
-	fputs("Usage: knelld [-c FILE] [-v]\n"
+	fputs("Usage: knelld [-c FILE] [-t] [-v]\n"
 	      "\n"
 	      "  -c, --config FILE  configuration, default " CONFIG_DEFAULT "\n"
 	      "  -t, --test         read the configuration and the certificates, then exit\n"
@@ -85,9 +85,14 @@ int main(int argc, char **argv)
 	}
 	raise_descriptor_limit();
 	err = node_read(&node, path);
+	if (!err && test)
+		err = node_check(&node);
 	if (err)
 		log_error(&node.log, node.why, NULL);
-	else if (!test)
+	else if (test)
+		printf("%s: node %s, %zu peers, certificate good\n", path, node.config.name,
+		       node.config.peer_count);
+	else
 		err = node_run(&node);
 	node_close(&node);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;

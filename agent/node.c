@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 #include "detect/load.h"
+#include "detect/words.h"
 #include "hooks.h"
 #include "node.h"
 
@@ -216,20 +217,29 @@ static int open_detection(struct node *node)
 	return err;
 }
 
-/* Without a link to watch the silence of all peers still tells; it only takes longer. */
-static void open_link(struct node *node)
+/*
+ * Without a link to watch the silence of all peers still tells; it only takes longer. One that the
+ * configuration names must be there, though.
+ */
+static int open_link(struct node *node)
 {
 	int err = link_open(&node->link, node->loop, node->config.link, &node->config.listen,
 			    &hooks_link, node);
 
+	if (err == -ENODEV && node->config.link[0]) {
+		snprintf(node->why, sizeof(node->why), "no interface '%s': correct link in [node]",
+			 node->config.link);
+		return err;
+	}
 	if (err == -ENODEV)
-		log_warning(&node->log, "no interface to watch: set link in [node]", "link=%s",
-			    node->config.link);
+		log_warning(&node->log, "no interface holds the listen address: set link in [node]",
+			    NULL);
 	else if (err)
 		log_warning(&node->log, "cannot watch the link", "reason=\"%s\"", strerror(-err));
 	/* What an earlier agent saw last would stand for ever. */
 	if (err)
 		pins_link(&node->pins, false);
+	return 0;
 }
 
 static int open_control(struct node *node)
@@ -264,8 +274,7 @@ static int start(struct node *node)
 		if (node->roster.peers[i].state != VERDICT_LOST &&
 		    node->roster.peers[i].state != VERDICT_DEAD)
 			conn_allow(node->conns, &node->roster.peers[i], true);
-	open_link(node);
-	return err;
+	return err ? err : open_link(node);
 }
 
 static const struct step {
@@ -305,10 +314,25 @@ void node_close(struct node *node)
 	config_free(&node->config);
 }
 
+/* What was judged before this agent ran is no news, but whoever reads the log must know it. */
+static void log_standing(const struct node *node)
+{
+	const struct roster_peer *peer;
+
+	for (peer = node->roster.peers; peer < node->roster.peers + node->roster.count; peer++)
+		if (peer->state >= VERDICT_LOST)
+			log_info(&node->log, "still", "peer=%s state=%s", peer->name,
+				 words_state(peer->state));
+}
+
 int node_run(struct node *node)
 {
 	const struct step *step;
 	int err;
+
+	/* Peers refuse us then, but they may be the ones who are wrong. */
+	if (node_check(node))
+		log_warning(&node->log, node->why, NULL);
 
 	for (step = steps; step < steps + sizeof(steps) / sizeof(steps[0]); step++) {
 		node->why[0] = '\0';
@@ -328,6 +352,7 @@ int node_run(struct node *node)
 		}
 		return err;
 	}
+	log_standing(node);
 	log_info(&node->log, "running", "node=%s peers=%zu profile=%s", node->config.name,
 		 node->roster.count, load_profile_name(node->config.profile));
 	return loop_run(node->loop);
@@ -346,5 +371,17 @@ int node_read(struct node *node, const char *path)
 	if (err)
 		snprintf(node->why + used, sizeof(node->why) - used,
 			 " (see [tls] in %s; `knell cert` makes certificates)", path);
+	return err;
+}
+
+int node_check(struct node *node)
+{
+	char why[NODE_WHY_BYTES / 2];
+	int err = tls_context_check(node->tls, node->config.name, why, sizeof(why));
+
+	if (err)
+		snprintf(node->why, sizeof(node->why),
+			 "%.160s: %s: no peer will believe it (`knell cert node` makes one)",
+			 node->config.cert, why);
 	return err;
 }

@@ -57,6 +57,9 @@ struct node {
  */
 int node_read(struct node *node, const char *path);
 
+/** node_check - after node_read: would the peers believe us? 0, or -EINVAL with node->why. */
+int node_check(struct node *node);
+
 /** node_run - open everything, run until a signal. 0 or a negative errno, already logged. */
 int node_run(struct node *node);
 

@@ -195,6 +195,8 @@ void heartbeat_dialled(struct heartbeat *heartbeat, size_t index, const struct k
 	beat->key = *key;
 	if (err == -ECONNREFUSED)
 		note(beat, VERDICT_REASON_GONE);
+	else if (err == -EPROTO)
+		note(beat, VERDICT_REASON_REFUSED);
 }
 
 void heartbeat_all(struct heartbeat *heartbeat)

@@ -55,6 +55,7 @@ const char *words_reason(unsigned int reason)
 		[VERDICT_REASON_LATE] = "program answers late",
 		[VERDICT_REASON_GONE] = "host answers, nobody listens",
 		[VERDICT_REASON_NOTE_END] = "program answers again",
+		[VERDICT_REASON_REFUSED] = "connection refused by TLS or HTTP/2",
 		[VERDICT_REASON_EXPIRED] = "suspicion expired",
 	};
 

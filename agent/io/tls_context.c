@@ -10,6 +10,7 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -176,6 +177,32 @@ int tls_context_open(const char *cert_file, const char *key_file, const char *ca
 	snprintf(why, why_size, "%s", "");
 	*context = fresh;
 	return 0;
+}
+
+int tls_context_check(const struct tls_context *context, const char *name, char *why,
+		      size_t why_size)
+{
+	X509 *own = SSL_CTX_get0_certificate(context->ssl);
+	X509_STORE_CTX *check = X509_STORE_CTX_new();
+	STACK_OF(X509) *chain = NULL;
+	int err = 0;
+
+	SSL_CTX_get0_chain_certs(context->ssl, &chain);
+	if (!check ||
+	    X509_STORE_CTX_init(check, SSL_CTX_get_cert_store(context->ssl), own, chain) != 1) {
+		snprintf(why, why_size, "out of memory");
+		err = -ENOMEM;
+	} else if (X509_verify_cert(check) != 1) {
+		snprintf(why, why_size, "the certificate is not good for the CA: %s",
+			 X509_verify_cert_error_string(X509_STORE_CTX_get_error(check)));
+		err = -EINVAL;
+	} else if (X509_check_host(own, name, 0, X509_CHECK_FLAG_NO_WILDCARDS, NULL) != 1) {
+		snprintf(why, why_size, "the certificate is not of this node's name, '%s'", name);
+		err = -EINVAL;
+	}
+	X509_STORE_CTX_free(check);
+	ERR_clear_error();
+	return err;
 }
 
 void tls_context_close(struct tls_context *context)

@@ -20,6 +20,13 @@ struct tls_context;
 int tls_context_open(const char *cert_file, const char *key_file, const char *ca_file,
 		     struct tls_context **context, char *why, size_t why_size);
 
+/*
+ * Would a peer of the same cluster believe us? 0, or -EINVAL with why naming what it would object
+ * to: the certificate is not signed by our own CA, or is not of `name`.
+ */
+int tls_context_check(const struct tls_context *context, const char *name, char *why,
+		      size_t why_size);
+
 /* Drops the caller's reference; sessions keep theirs. NULL is allowed. */
 void tls_context_close(struct tls_context *context);
 

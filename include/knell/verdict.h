@@ -92,6 +92,7 @@ enum verdict_reason {
 	VERDICT_REASON_GONE = 11,      /* noted by the agent: host answers, nobody listens */
 	VERDICT_REASON_NOTE_END = 12,  /* noted by the agent: the program answers again */
 	VERDICT_REASON_EXPIRED = 13,   /* a suspicion that nothing has fed for a minute */
+	VERDICT_REASON_REFUSED = 14,   /* noted by the agent: TLS or HTTP/2 failed, see its log */
 	VERDICT_REASONS
 };
 

@@ -4,6 +4,7 @@
  *
  * Room: tools/knell. May call detect/load. Called through the table of main.c.
  */
+#include <unistd.h>
 #include "detect/feature.h"
 #include "objects.h"
 
@@ -41,9 +42,9 @@ static enum command_status run_feature(struct command_context *context, const vo
 	output_boolean(out, NULL, "loadable", !missing);
 	output_end(out);
 	if (missing)
-		output_note(out, "\nknell load would fail here: %d of what it needs is missing",
-			    missing);
-	return COMMAND_OK;
+		output_note(out, "\nknell load would fail here: %d of what it needs are missing%s",
+			    missing, geteuid() ? " (most need root to be tried)" : "");
+	return missing ? COMMAND_FAILED : COMMAND_OK;
 }
 
 const struct command feature_commands[] = {

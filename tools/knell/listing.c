@@ -5,11 +5,13 @@
  * Room: tools/knell. May call detect/pins, detect/words, agent. Called by peer.c.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "agent.h"
+#include "detect/load.h"
 #include "detect/words.h"
 #include "listing.h"
 
@@ -57,6 +59,7 @@ enum command_status listing_read(struct command_context *context, const struct p
 				 struct listing *listing)
 {
 	int error = pins_config(pins, &listing->config);
+	__u64 own_netns;
 
 	if (!error)
 		error = pins_node(pins, &listing->node);
@@ -69,6 +72,8 @@ enum command_status listing_read(struct command_context *context, const struct p
 				    strerror(-error));
 	if (listing->count)
 		qsort(listing->entries, listing->count, sizeof(*listing->entries), compare);
+	listing->elsewhere = listing->config.netns && !load_netns(&own_netns) &&
+			     own_netns != listing->config.netns;
 	listing->names = agent_names(context);
 	return COMMAND_OK;
 }

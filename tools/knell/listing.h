@@ -25,7 +25,8 @@ struct listing {
 	json_t *names; /* owned; NULL: no agent */
 	struct knell_config config;
 	struct knell_node node;
-	__u64 now_ns; /* CLOCK_MONOTONIC, taken after the entries */
+	__u64 now_ns;	/* CLOCK_MONOTONIC, taken after the entries */
+	bool elsewhere; /* the instance watches another network namespace than the caller's */
 };
 
 /** listing_read - fill a zeroed @listing; what goes wrong is said. Free it in either case. */

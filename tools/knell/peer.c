@@ -114,6 +114,9 @@ static void show_node(struct output *out, const struct listing *listing)
 		output_absent(out, "anybody heard", "heard_age_us", "never");
 	age(out, "loaded", "loaded_age_us", since(listing, listing->node.loaded_ns));
 	output_end(out);
+	if (listing->elsewhere)
+		output_note(out,
+			    "note: this instance watches another network namespace than yours");
 }
 
 static enum command_status show_named(struct command_context *context,
