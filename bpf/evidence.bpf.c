@@ -26,6 +26,9 @@ enum {
 /* Keepalive reports at most this many unanswered probes at once, whatever the socket's count. */
 #define KEEPALIVE_SENDS_MAX 8
 
+/* The longest that a TCP delays an acknowledgement: TCP_DELACK_MAX of <net/tcp.h>, HZ / 5. */
+#define DELACK_MAX_NS 200000000ULL
+
 /* Since Linux 6.17 (ad892e912b84) the tracepoint also fires for sends that failed here. */
 const volatile bool retransmit_has_err = false;
 
@@ -86,14 +89,19 @@ static __always_inline void socket_unanswered(struct observed *seen, struct sock
  * acknowledgement triggers (fast retransmit, recovery) has an age of nothing and ends here too.
  */
 static __always_inline bool heard_since_last_try(const struct tcp_sock *tp, __u32 age_ticks,
-						 const struct knell_config *cfg)
+						 bool quick, const struct knell_config *cfg)
 {
-	__u32 srtt_us = tp->srtt_us >> 3;
+	__u64 wait_ns = (__u64)(tp->srtt_us >> 3) * 1000;
 
 	if (tp->inet_conn.icsk_retransmits)
 		return age_ticks < tp->inet_conn.icsk_rto / 2;
-	/* A tail loss probe (RFC 8985): sent two round trips after the last transmission. */
-	return age_ticks < 2 || (__u64)age_ticks * cfg->tick_ns < (__u64)srtt_us * 1000;
+	/*
+	 * A tail loss probe (RFC 8985) is sent two round trips after the last transmission, sooner
+	 * than a peer need acknowledge small segments. On heartbeats that delay follows the low
+	 * RTO.
+	 */
+	wait_ns += quick ? cfg->tick_ns : DELACK_MAX_NS;
+	return age_ticks < 2 || (__u64)age_ticks * cfg->tick_ns < wait_ns;
 }
 
 static __always_inline void retransmitted(struct observed *seen, struct sock *sk,
@@ -103,7 +111,8 @@ static __always_inline void retransmitted(struct observed *seen, struct sock *sk
 	__u32 age_ticks = (__u32)bpf_jiffies64() - peer_last_heard(tp, 1);
 	struct knell_sock *socket = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	struct verdict_tally *silence = &seen->peer->verdict.silence;
-	__u64 heard_ns, tick_ns = seen->cfg->tick_ns;
+	__u64 heard_ns, sent_ns, tick_ns = seen->cfg->tick_ns;
+	bool quick;
 
 	heard_ns = seen->now_ns - age_ticks * tick_ns;
 	if (silence->sends && heard_ns > silence->began_ns + tick_ns) {
@@ -116,11 +125,20 @@ static __always_inline void retransmitted(struct observed *seen, struct sock *sk
 		socket->silence.sends = 0;
 		socket->flags &= ~KNELL_SOCK_STALLED;
 	}
-	if (heard_since_last_try(tp, age_ticks, seen->cfg)) {
+	quick = socket && socket->flags & KNELL_SOCK_QUICK;
+	if (heard_since_last_try(tp, age_ticks, quick, seen->cfg)) {
 		stat_add(KNELL_STAT_HEARD_RECENT);
 		return;
 	}
-	peer_unanswered(seen->peer, &seen->key, seen->cfg, seen->now_ns, 1, &seen->cause);
+	/*
+	 * A connection deep in its backoff that is repeated after the peer was heard elsewhere
+	 * tells of itself alone: the peer's silence has not lasted since the last try.
+	 */
+	sent_ns = seen->now_ns - (__u64)tp->inet_conn.icsk_rto * tick_ns;
+	if (quick || seen->peer->verdict.heard_ns <= sent_ns)
+		peer_unanswered(seen->peer, &seen->key, seen->cfg, seen->now_ns, 1, &seen->cause);
+	else
+		stat_add(KNELL_STAT_HEARD_RECENT);
 	if (socket)
 		socket_unanswered(seen, sk, socket);
 }
