@@ -131,12 +131,11 @@ static void knock(struct probe *probe)
 static void on_tick(struct timer *timer)
 {
 	struct probe *probe = LOOP_OWNER(timer, struct probe, tick);
-	struct knell_peer peer;
-
 	/* Taken off the watch list meanwhile: nothing tells of such a peer any more. */
-	if (pins_peer(probe->set->pins, &probe->key, &peer) == -ENOENT)
-		release(probe);
-	else if (probe->pace == PROBE_WATCH && probe->watched++ == PROBE_WATCH_KNOCKS)
+	struct knell_peer peer;
+	bool gone = pins_peer(probe->set->pins, &probe->key, &peer) == -ENOENT;
+
+	if (gone || (probe->pace == PROBE_WATCH && probe->watched++ == PROBE_WATCH_KNOCKS))
 		release(probe);
 	else
 		knock(probe);

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <glob.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <netinet/in.h>
 #include <net/if.h>
 #include <sched.h>
@@ -311,11 +310,11 @@ static void sweep_up(void)
 	glob_t found = {};
 	char reason[256];
 	size_t i;
-	int pid;
+	pid_t pid;
 
 	if (!glob("/sys/fs/bpf/knell-unit-*", 0, NULL, &found)) {
 		for (i = 0; i < found.gl_pathc; i++) {
-			pid = atoi(strrchr(found.gl_pathv[i], '-') + 1);
+			pid = (pid_t)strtol(strrchr(found.gl_pathv[i], '-') + 1, NULL, 10);
 			if (pid > 0 && kill(pid, 0))
 				load_remove(found.gl_pathv[i], reason, sizeof(reason));
 		}

@@ -311,7 +311,7 @@ START_TEST(test_stalled_connection_teaches_no_patience)
 	for (uint32_t i = 0; i < 3; i++)
 		silent(&peer, &COMPANY, now_ns += S, i);
 	peer.state = VERDICT_LOST;
-	hear(&peer, now_ns += MS);
+	hear(&peer, now_ns + MS);
 	ck_assert_uint_le(peer.learnt_tau_ns,
 			  TAU_NS + (VERDICT_TAU_FACTOR_MAX - 1) * TAU_NS / VERDICT_TAU_LESSONS_MIN);
 }
@@ -323,17 +323,17 @@ START_TEST(test_early_voice_does_not_vouch_when_all_fall_silent)
 	struct verdict_peer peer = heard_peer(START_NS - MS);
 
 	/* Suspected at START, another heard 5 ms later, then the cable was cut. */
-	for (uint32_t i = 0; i < 200; i++) {
-		silent(&peer, &cut, START_NS + i * 10 * MS, i % 3);
+	for (uint64_t i = 0; i < 200; i++) {
+		silent(&peer, &cut, START_NS + i * 10 * MS, (uint32_t)(i % 3));
 		ck_assert_uint_ne(peer.state, VERDICT_LOST);
 		ck_assert_uint_ne(peer.state, VERDICT_DEAD);
 	}
 	ck_assert_uint_eq(peer.state, VERDICT_ISOLATED);
 	/* With the other still talking it is the peer. */
 	peer = heard_peer(START_NS - MS);
-	for (uint32_t i = 0; i < 200 && peer.state != VERDICT_DEAD; i++) {
+	for (uint64_t i = 0; i < 200 && peer.state != VERDICT_DEAD; i++) {
 		cut.heard_ns = START_NS + i * 10 * MS;
-		silent(&peer, &cut, START_NS + i * 10 * MS, i % 3);
+		silent(&peer, &cut, START_NS + i * 10 * MS, (uint32_t)(i % 3));
 	}
 	ck_assert_uint_eq(peer.state, VERDICT_DEAD);
 }
@@ -351,7 +351,7 @@ START_TEST(test_link_flap_does_not_kill_the_only_peer)
 		silent(&peer, &pair, now_ns += 10 * MS, i);
 	ck_assert_uint_eq(peer.state, VERDICT_ISOLATED);
 	pair.link_down = 0;
-	verdict_review(&peer, &RULE, &pair, 0, now_ns += MS);
+	verdict_review(&peer, &RULE, &pair, 0, now_ns + MS);
 	ck_assert_uint_eq(peer.state, VERDICT_SUSPECT);
 	ck_assert_uint_eq(peer.silence.phi_md, 0);
 }
