@@ -1,24 +1,28 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Room: agent/io. One HTTP/2 connection, client or server, over tls.
- * May call: tls, nghttp2. Called by: the peers' control connections.
+ * May call: tls, nghttp2. Called by: the peers' control connections. What is asked and answered on
+ * it: http2_stream.
  */
 #ifndef KNELL_IO_HTTP2_H
 #define KNELL_IO_HTTP2_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "http2_head.h"
 #include "loop.h"
 #include "tls.h"
 
 struct http2;
+struct http2_stream;
 
 enum {
 	HTTP2_OPAQUE_BYTES = 8,
 	HTTP2_GRPC_UNIMPLEMENTED = 12,
-	HTTP2_STREAMS_MAX = 100,	   /* concurrent, opened by the peer */
+	HTTP2_STREAMS_MAX = 256,	   /* concurrent, opened by the peer */
 	HTTP2_HEADER_BYTES_MAX = 16 << 10, /* of one request, counted as RFC 9113 does */
 	HTTP2_PATH_BYTES_MAX = 1024,
 	HTTP2_QUEUE_BYTES_MAX = 256 << 10, /* ciphertext waiting for the peer to read */
@@ -45,10 +49,10 @@ struct http2_callbacks {
 	void (*on_ping)(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
 	void (*on_ping_ack)(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
 	/*
-	 * Server: a request's headers are complete; the strings are valid during the call. Answer
-	 * it with http2_answer(). NULL: answered with HTTP2_GRPC_UNIMPLEMENTED.
+	 * Server: a request's head is complete; its strings are valid during the call. Take it with
+	 * http2_stream_take(), or it is answered with HTTP2_GRPC_UNIMPLEMENTED, as with NULL here.
 	 */
-	void (*on_request)(void *ctx, int32_t stream_id, const char *method, const char *path);
+	void (*on_request)(void *ctx, struct http2_stream *stream, const struct http2_head *head);
 	/*
 	 * Once, last: 0 when the peer closed in order, or -errno (-EPROTO: TLS or HTTP/2 was
 	 * violated, -ETIMEDOUT: setting up took too long, or as the socket said), with a readable
@@ -67,7 +71,10 @@ int http2_client(struct loop *loop, const struct sockaddr *addr, struct tls_cont
 		 const char *expected_name, const struct tcp_opts *opts,
 		 const struct http2_callbacks *callbacks, void *ctx, struct http2 **http2);
 
-/* Serves the accepted socket `fd`. 0 and *http2; or -errno and `fd` is still the caller's. */
+/*
+ * Serves the accepted socket `fd`; `context` NULL: in the clear, for programs on this very host. 0
+ * and *http2; or -errno and `fd` is still the caller's.
+ */
 int http2_server(struct loop *loop, int fd, struct tls_context *context,
 		 const struct http2_callbacks *callbacks, void *ctx, struct http2 **http2);
 
@@ -77,11 +84,11 @@ int http2_server(struct loop *loop, int fd, struct tls_context *context,
  */
 int http2_ping(struct http2 *http2, const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
 
-/*
- * Server: answers a stream with HTTP 200 and this gRPC status, headers only; `message` (NULL:
- * none) must be plain ASCII without '%'. 0, -ENOTCONN, -ENOENT when the stream is gone, -ENOMEM.
- */
-int http2_answer(struct http2 *http2, int32_t stream_id, unsigned grpc_status, const char *message);
+/* How many streams the peer lets us have open at once; 0 before on_ready. */
+uint32_t http2_streams_max(const struct http2 *http2);
+
+/* No new stream can be opened: the peer has said GOAWAY, or the connection has ended. */
+bool http2_is_leaving(const struct http2 *http2);
 
 /* The socket, for getsockopt(); -1 after on_close. */
 int http2_fd(const struct http2 *http2);

@@ -14,12 +14,25 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 #include "io/http2.h"
+#include "io/http2_stream.h"
 #include "io/loop.h"
 #include "peer/roster.h"
 
 struct conn;
 struct conn_cache;
+
+/* What the cache may do; the configuration's [cache] and [timeouts]. */
+struct conn_limits {
+	unsigned int per_peer;	/* dialled to one peer at most, the heartbeat's included */
+	unsigned int waiting;	/* conn_wait()s for one peer at most */
+	uint64_t connect_ns;	/* for an attempt, up to a connection that is ready */
+	uint64_t idle_ns;	/* a pooled connection that nobody leased for so long ends; 0: never */
+	uint64_t lifetime_ns;	/* a pooled connection as old as that is replaced; 0: never */
+	uint64_t ping_interval_ns; /* HTTP/2 PING on every ready connection, leased or idle; 0: none */
+	uint64_t ping_timeout_ns;  /* a PONG later than that makes the peer `degraded`, nothing else */
+};
 
 enum conn_role { CONN_HEARTBEAT, CONN_POOL, CONN_ACCEPTED };
 enum conn_state { CONN_CONNECTING, CONN_READY, CONN_LEASED };
@@ -48,17 +61,37 @@ struct conn_hooks {
 	void (*dialled)(void *ctx, struct roster_peer *peer, int err, const char *reason);
 	/* An accepted connection from @from was turned away: bad certificate or a stranger. */
 	void (*refused)(void *ctx, const struct sockaddr_storage *from, const char *reason);
+	/* A PONG of the cache's own PINGs is late, or none is late any more. */
+	void (*late)(void *ctx, struct roster_peer *peer, bool late);
+	/* Somebody asks something on an accepted connection; see http2_callbacks.on_request. */
+	void (*request)(void *ctx, struct http2_stream *stream, const struct http2_head *head);
+	/* May one whose certificate is of @name, which is no peer, ask on connections of its own? */
+	bool (*admits)(void *ctx, const char *name);
 };
 
+/* Somebody who waits for a connection; embedded there, zeroed but for `granted`. */
+struct conn_wait {
+	/*
+	 * Once, from the loop: 0 and a lease, or a negative errno with its reason (valid during the
+	 * call): the peer is lost or dead (-EHOSTDOWN), this node cut off (-ENETDOWN), or an attempt to
+	 * dial failed as it says.
+	 */
+	void (*granted)(struct conn_wait *wait, int err, const char *reason, struct conn *conn);
+	TAILQ_ENTRY(conn_wait) entry;
+	const struct roster_peer *peer; /* NULL: not waiting */
+};
+
+
 /**
- * conn_cache_open - keep @per_peer connections to every peer of @roster, the heartbeat's first.
+ * conn_cache_open - keep connections to every peer of @roster, the heartbeat's first.
  *
- * Dials at once, one at a time per peer, with jittered backoff. Roster, hooks and context must
- * outlive the cache. 0 or -ENOMEM.
+ * Dials up to limits->per_peer at once, one at a time per peer, with jittered backoff; those that
+ * idled away are dialled again when somebody waits. Limits are copied; roster, hooks and context
+ * must outlive the cache. 0 or -ENOMEM.
  */
 int conn_cache_open(struct conn_cache **cache, struct loop *loop, struct tls_context *tls,
-		    struct roster *roster, unsigned int per_peer, const struct conn_hooks *hooks,
-		    void *ctx);
+		    struct roster *roster, const struct conn_limits *limits,
+		    const struct conn_hooks *hooks, void *ctx);
 
 /** conn_cache_close - abort everything and free the cache; what is leased keeps its memory until it
  * is returned. NULL is allowed.
@@ -77,9 +110,20 @@ void conn_accept(struct conn_cache *cache, int fd);
  *
  * 0 and *@conn, which stays valid until it is given back; -EHOSTDOWN at once when the peer is lost
  * or dead, -ENETDOWN when this node is cut off (law 4: nobody waits for either), -EAGAIN when none
- * is ready.
+ * is ready, or each has as many leases as its peer allows streams, or others wait already. Pooled
+ * connections come before the heartbeat's.
  */
 int conn_lease(struct conn_cache *cache, const struct roster_peer *peer, struct conn **conn);
+
+/**
+ * conn_wait - stand in line for a lease, first come first served.
+ *
+ * 0, and wait->granted comes; -EHOSTDOWN or -ENETDOWN as above, -ENOBUFS when limits.waiting wait
+ * already. The caller bounds the time: conn_wait_forget() takes it out of the line at any moment, also
+ * when it does not wait.
+ */
+int conn_wait(struct conn_cache *cache, const struct roster_peer *peer, struct conn_wait *wait);
+void conn_wait_forget(struct conn_cache *cache, struct conn_wait *wait);
 
 /**
  * conn_return - give a lease back; @conn is the caller's no more.
@@ -93,18 +137,25 @@ void conn_return(struct conn *conn, bool failed);
 /** conn_http2 - what the lease is for; NULL once the connection has ended. Ask each time. */
 struct http2 *conn_http2(const struct conn *conn);
 
+/** conn_reason - why the lease's connection has ended, in words ("h3 is dead: ..."); "" while it has
+ * not. Valid until the next connection to that peer ends.
+ */
+const char *conn_reason(const struct conn *conn);
+
 /** conn_has - a ready connection to @peer is there. */
 bool conn_has(const struct conn_cache *cache, const struct roster_peer *peer);
 
 /**
- * conn_evict_peer - end every connection from and to @peer; returns how many.
+ * conn_evict_peer - end every connection from and to @peer; returns how many. @reason is what calls
+ * in flight end with: all streams on it are told by the end of the loop's batch (see http2_stream).
  * conn_evict_id / conn_evict_cookie - end one; returns 0 or -ENOENT.
  * conn_drop_idle - end the pool's connections that nobody leases; returns how many.
  * conn_clear - end all; returns how many. All of them are dialled again as the peers' state allows.
  */
-unsigned int conn_evict_peer(struct conn_cache *cache, const struct roster_peer *peer);
+unsigned int conn_evict_peer(struct conn_cache *cache, const struct roster_peer *peer,
+			     const char *reason);
 int conn_evict_id(struct conn_cache *cache, uint64_t id);
-int conn_evict_cookie(struct conn_cache *cache, uint64_t cookie);
+int conn_evict_cookie(struct conn_cache *cache, uint64_t cookie, const char *reason);
 unsigned int conn_drop_idle(struct conn_cache *cache, const struct roster_peer *peer);
 unsigned int conn_clear(struct conn_cache *cache);
 

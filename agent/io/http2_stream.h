@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Room: agent/io. One request and its response on an HTTP/2 connection.
+ * May call: http2_wire (inside), nghttp2. Called by: whoever asks or answers over http2: peer/call,
+ * peer/serve.
+ *
+ * Bytes are what this room knows; that they are gRPC messages is known to peer/grpc only.
+ */
+#ifndef KNELL_IO_HTTP2_STREAM_H
+#define KNELL_IO_HTTP2_STREAM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "http2.h"
+#include "http2_head.h"
+
+struct http2_stream;
+
+/* on_close when the connection below has ended, in whatever way: no RFC 9113 code. */
+enum { HTTP2_STREAM_LOST = -1 };
+
+enum {
+	/* What one stream may have queued and the peer has not taken. */
+	HTTP2_STREAM_QUEUE_BYTES_MAX = 5 << 20,
+};
+
+/*
+ * What the owner hears; each may be NULL but on_close. No callback runs from inside an
+ * http2_stream_*() call, and none after http2_stream_reset(), which is allowed in every callback but
+ * on_close.
+ */
+struct http2_stream_callbacks {
+	/* Client: the response's head; with it or later the trailers. Strings: during the call. */
+	void (*on_head)(void *ctx, const struct http2_head *head);
+	/* `data` is valid during the call. */
+	void (*on_data)(void *ctx, const uint8_t *data, size_t len);
+	/* The peer has said all that it will. */
+	void (*on_end)(void *ctx);
+	/* The queue is empty after http2_stream_send() had filled it. */
+	void (*on_writable)(void *ctx);
+	/*
+	 * Once, last: both sides are done (0), the stream was reset (its RFC 9113 code) or the
+	 * connection has ended (HTTP2_STREAM_LOST). `stream` is gone when this returns. Comes also
+	 * after http2_abort() of the connection: at the end of the loop's batch, for all its streams.
+	 */
+	void (*on_close)(void *ctx, int64_t code);
+};
+
+/* One header field to send; both strings must outlive the stream or be static when `keep` says so. */
+struct http2_field {
+	const char *name;  /* lower case, static */
+	const char *value; /* copied */
+};
+
+/*
+ * Client: opens a stream with this head; the body follows with http2_stream_send(), ended by
+ * http2_stream_end(). 0 and *stream; -ENOTCONN before on_ready, after on_close or when the peer has
+ * said GOAWAY, -ENOMEM.
+ */
+int http2_stream_open(struct http2 *http2, const struct http2_field *head, size_t count,
+		      const struct http2_stream_callbacks *callbacks, void *ctx,
+		      struct http2_stream **stream);
+
+/*
+ * Server: from inside on_request only: `callbacks` hear of `stream` from here on. A stream that
+ * nobody takes is answered with HTTP2_GRPC_UNIMPLEMENTED.
+ */
+void http2_stream_take(struct http2_stream *stream, const struct http2_stream_callbacks *callbacks,
+		       void *ctx);
+
+/* Server: sends the response's head, once. 0 or -ENOMEM. */
+int http2_stream_respond(struct http2_stream *stream, const struct http2_field *head, size_t count);
+
+/*
+ * Queues a copy of `data`, all or nothing. 0, -ENOBUFS above HTTP2_STREAM_QUEUE_BYTES_MAX (wait for
+ * on_writable), -EPIPE after http2_stream_end(), -ENOMEM.
+ */
+int http2_stream_send(struct http2_stream *stream, const void *data, size_t len);
+
+/* Bytes that have not left for the connection yet. */
+size_t http2_stream_queued(const struct http2_stream *stream);
+
+/*
+ * Our side is done: END_STREAM after what is queued, on `trailers` when count > 0 (copied; at most
+ * HTTP2_TRAILERS_MAX). Server: with nothing sent before, http2_stream_respond() must have been
+ * called. 0 or -ENOMEM.
+ */
+enum { HTTP2_TRAILERS_MAX = 4 };
+int http2_stream_end(struct http2_stream *stream, const struct http2_field *trailers, size_t count);
+
+/* Gives `stream` up: RST_STREAM with `code` (RFC 9113, 7); it is the owner's no more. */
+void http2_stream_reset(struct http2_stream *stream, uint32_t code);
+
+#endif
