@@ -22,9 +22,9 @@
 #include <time.h>
 #include <unistd.h>
 #include <jansson.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 #include "control.h"
+#include "control_conn.h"
 #include "detect/words.h"
 #include "io/loop_poll.h"
 #include "io/tcp.h"
@@ -34,7 +34,6 @@
 #define BACKLOG		     16
 #define QUOTE_BYTES_MAX	     64
 #define NS_PER_US	     1000ULL
-#define NS_PER_MS	     1000000ULL
 #define NS_PER_S	     1000000000ULL
 
 struct client {
@@ -124,53 +123,6 @@ static json_t *list_peers(const struct control *control)
 	return list;
 }
 
-static void add_tcp_info(json_t *entry, int fd)
-{
-	struct sockaddr_in6 local = {};
-	socklen_t size = sizeof(local);
-	struct tcp_info info = {};
-
-	if (!getsockname(fd, (struct sockaddr *)&local, &size))
-		json_object_set_new(entry, "local_port", json_integer(ntohs(local.sin6_port)));
-	size = sizeof(info);
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
-		return;
-	json_object_set_new(entry, "rtt_us", json_integer(info.tcpi_rtt));
-	json_object_set_new(entry, "retransmits", json_integer(info.tcpi_total_retrans));
-	json_object_set_new(entry, "last_heard_ms",
-			    json_integer(info.tcpi_last_ack_recv < info.tcpi_last_data_recv
-						 ? info.tcpi_last_ack_recv
-						 : info.tcpi_last_data_recv));
-	json_object_set_new(entry, "bytes_in", json_integer((json_int_t)info.tcpi_bytes_received));
-	json_object_set_new(entry, "bytes_out", json_integer((json_int_t)info.tcpi_bytes_sent));
-}
-
-struct listing {
-	const struct control *control;
-	json_t *list;
-};
-
-static void list_conn(void *ctx, const struct conn_info *info)
-{
-	static const char *const roles[] = {"heartbeat", "pool", "accepted"};
-	static const char *const states[] = {"connecting", "ready", "leased"};
-	const struct listing *listing = ctx;
-	uint64_t now_ns = loop_now_ns(listing->control->loop);
-	char endpoint[ROSTER_ENDPOINT_BYTES] = "";
-	json_t *entry;
-
-	if (info->peer)
-		roster_endpoint(endpoint, &info->peer->addr);
-	entry = json_pack("{s:I,s:s,s:s,s:s,s:s,s:I,s:i}", "id", (json_int_t)info->id, "peer",
-			  info->peer ? info->peer->name : "?", "addr", endpoint, "role",
-			  roles[info->role], "state", states[info->state], "age_ms",
-			  (json_int_t)((now_ns - info->made_ns) / NS_PER_MS), "calls",
-			  (int)info->leases);
-	if (entry && info->fd >= 0)
-		add_tcp_info(entry, info->fd);
-	json_array_append_new(listing->list, entry);
-}
-
 static json_t *run_peers(struct client *client, const json_t *request)
 {
 	(void)request;
@@ -179,11 +131,10 @@ static json_t *run_peers(struct client *client, const json_t *request)
 
 static json_t *run_conn_show(struct client *client, const json_t *request)
 {
-	struct listing listing = {client->control, json_array()};
+	const struct control *control = client->control;
 
 	(void)request;
-	conn_each(client->control->conns, list_conn, &listing);
-	return answer(listing.list);
+	return answer(control_conn_list(control->conns, loop_now_ns(control->loop)));
 }
 
 static json_t *run_conn_evict(struct client *client, const json_t *request)
