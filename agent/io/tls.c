@@ -169,14 +169,25 @@ static void read_records(struct tls *tls)
 	}
 }
 
-static void ready_in_the_clear(struct loop_task *task)
+static void begin_in_the_clear(struct tls *tls)
 {
-	struct tls *tls = LOOP_OWNER(task, struct tls, ready_task);
-
-	if (tls->detached || tls->over)
+	if (tls->detached || tls->over || tls->ready)
 		return;
 	tls->ready = true;
 	tls->callbacks->on_ready(tls->ctx);
+}
+
+static void run_ready(struct loop_task *task)
+{
+	begin_in_the_clear(LOOP_OWNER(task, struct tls, ready_task));
+}
+
+/* The first bytes may be there before the task has run. */
+static void pass_on(struct tls *tls, const uint8_t *data, size_t len)
+{
+	begin_in_the_clear(tls);
+	if (!tls->detached)
+		tls->callbacks->on_data(tls->ctx, data, len);
 }
 
 static void on_tcp_connect(void *ctx, int err)
@@ -204,7 +215,7 @@ static void on_tcp_data(void *ctx, const uint8_t *data, size_t len)
 		return;
 	}
 	if (!tls->ssl) {
-		tls->callbacks->on_data(tls->ctx, data, len);
+		pass_on(tls, data, len);
 		return;
 	}
 	tls->io.in = data;
@@ -299,7 +310,7 @@ static struct tls *make(struct loop *loop, const struct tcp_opts *opts, struct t
 		.io = {.write = write_out, .ctx = tls},
 		.callbacks = callbacks,
 		.ctx = ctx,
-		.ready_task.run = ready_in_the_clear,
+		.ready_task.run = run_ready,
 		.free_task.run = free_tls,
 		.send_limit = opts && opts->send_limit_bytes ? opts->send_limit_bytes
 							     : TCP_SEND_LIMIT_BYTES,

@@ -142,7 +142,7 @@ static const struct {
 	{2 * NS_PER_S, "2000000u"},
 	{30 * NS_PER_S, "30000000u"},
 	{3600 * NS_PER_S, "3600000m"},
-	{UINT64_MAX - 1, "18446744S"},
+	{UINT64_MAX - 1, "5124095H"},
 };
 
 START_TEST(spells_timeouts)
