@@ -567,10 +567,10 @@ START_TEST(serves_in_the_clear)
 {
 	uint8_t bytes[4096];
 	const uint8_t hello[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-				"\0\0\0\4\0\0\0\0\0"	   /* SETTINGS */
-				"\0\0\0\4\1\0\0\0\0"	   /* their ACK */
-				"\0\0\7\1\5\0\0\0\1"	   /* HEADERS, END_STREAM, END_HEADERS */
-				"\x83\x86\x04\x01/\x01\0"; /* POST http / and an empty authority */
+				"\0\0\0\4\0\0\0\0\0"	      /* SETTINGS */
+				"\0\0\0\4\1\0\0\0\0"	      /* their ACK */
+				"\0\0\10\1\5\0\0\0\1"	      /* HEADERS, END_STREAM, END_HEADERS */
+				"\x83\x86\x04\x01/\x01\x01z"; /* POST http / z */
 	int pair[2];
 
 	http2_abort(server);
