@@ -28,10 +28,12 @@
 #include "detect/words.h"
 #include "io/loop_poll.h"
 #include "io/tcp.h"
+#include "io/unix_socket.h"
 
 #define LINE_BYTES_MAX	     4096
 #define FOLLOWER_QUEUE_BYTES (1 << 20)
 #define BACKLOG		     16
+#define SOCKET_MODE	     0600
 #define QUOTE_BYTES_MAX	     64
 #define NS_PER_US	     1000ULL
 #define NS_PER_S	     1000000000ULL
@@ -49,7 +51,7 @@ struct control {
 	struct loop *loop;
 	struct loop_poll *poll;
 	int fd;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct sockaddr_un addr;
 	const char *node;
 	struct roster *roster;
 	struct conn_cache *conns;
@@ -275,40 +277,6 @@ static void on_acceptable(void *ctx, uint32_t revents)
 		on_connection(control, fd);
 }
 
-static void make_parent(const char *path)
-{
-	char parent[sizeof(((struct sockaddr_un *)0)->sun_path)], *slash;
-
-	snprintf(parent, sizeof(parent), "%s", path);
-	slash = strrchr(parent, '/');
-	if (slash && slash != parent) {
-		*slash = '\0';
-		mkdir(parent, 0755);
-	}
-}
-
-/* A socket file that nobody answers on is what a killed agent left behind. */
-static int bind_socket(int fd, const struct sockaddr_un *addr)
-{
-	int probe, answered;
-
-	if (!bind(fd, (const struct sockaddr *)addr, sizeof(*addr)))
-		return 0;
-	if (errno != EADDRINUSE)
-		return -errno;
-	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (probe < 0)
-		return -errno;
-	/* EAGAIN: somebody listens there and is too busy to accept. */
-	answered = !connect(probe, (const struct sockaddr *)addr, sizeof(*addr)) || errno == EAGAIN;
-	close(probe);
-	if (answered)
-		return -EADDRINUSE;
-	if (unlink(addr->sun_path) || bind(fd, (const struct sockaddr *)addr, sizeof(*addr)))
-		return -errno;
-	return 0;
-}
-
 int control_open(struct control **control, struct loop *loop, const char *path, const char *node,
 		 struct roster *roster, struct conn_cache *conns, char *why, size_t why_size)
 {
@@ -324,22 +292,11 @@ int control_open(struct control **control, struct loop *loop, const char *path, 
 	fresh->roster = roster;
 	fresh->conns = conns;
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	make_parent(path);
-	fresh->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fresh->fd < 0) {
-		err = -errno;
-		goto out;
-	}
-	err = bind_socket(fresh->fd, &addr);
-	if (err)
-		goto out;
-	memcpy(fresh->path, addr.sun_path, sizeof(fresh->path));
-	if (chmod(path, 0600) || listen(fresh->fd, BACKLOG)) {
-		err = -errno;
-		goto out;
-	}
-	err = loop_poll(loop, fresh->fd, POLLIN, on_acceptable, fresh, &fresh->poll);
-out:
+	fresh->addr = addr;
+	fresh->fd = unix_socket_listen(&addr, SOCKET_MODE, SOCK_NONBLOCK, BACKLOG);
+	err = fresh->fd < 0
+		      ? fresh->fd
+		      : loop_poll(loop, fresh->fd, POLLIN, on_acceptable, fresh, &fresh->poll);
 	if (err) {
 		snprintf(why, why_size, "control socket %s: %s: set `socket` in [node]", path,
 			 err == -EADDRINUSE ? "another knelld answers there" : strerror(-err));
@@ -361,10 +318,7 @@ void control_close(struct control *control)
 		hang_up(client, false);
 	}
 	loop_poll_stop(control->poll);
-	if (control->fd >= 0)
-		close(control->fd);
-	if (control->path[0])
-		unlink(control->path);
+	unix_socket_close(control->fd, &control->addr);
 	free(control);
 }
 
