@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Room: agent/io. One HTTP/2 connection, client or server, over tls.
- * May call: tls, http2_request, http2_session, reason, nghttp2. Called by: the peers' control
- * connections.
+ * May call: tls, http2_head, http2_stream (its inner side), http2_session, reason, nghttp2. Called
+ * by: the peers' control connections.
  *
  * Happy path: TLS is up, both sides send SETTINGS and acknowledge the other's, then PINGs and
  * requests flow. nghttp2 turns bytes into events and back; whatever it has to say is sent once per
@@ -15,6 +15,7 @@
  *   and past HTTP2_QUEUE_FRAMES_MAX that is a flood. Our own pings are refused before they add to
  *   it.
  * - The peer says GOAWAY: its reason is told when nothing is left to do.
+ * - It ends while something is asked or answered on it: one deferred task tells all its streams.
  * - Closed from within a callback of nghttp2, which must not be re-entered: only marked, the flush
  *   does the rest.
  */
@@ -27,38 +28,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http2_request.h"
-#include "http2_session.h"
-#include "reason.h"
+#include "http2_inner.h"
 
 #define NS_PER_MS UINT64_C(1000000)
-
-struct http2 {
-	struct loop *loop;
-	struct tls *tls;	  /* NULL once given up */
-	nghttp2_session *session; /* NULL until TLS is up */
-	const struct http2_callbacks *callbacks;
-	void *ctx;
-	struct loop_task flush_task;
-	struct loop_task free_task;
-	struct timer setup_timer;
-	struct http2_request request; /* whose headers are coming in */
-	uint64_t setup_timeout_ns;
-	struct http2_session_rate rate;
-	struct reason reason;
-	bool server;
-	bool settings_seen, settings_acked, ready;
-	bool peer_goes_away;
-	uint32_t goaway_code;
-	bool over;     /* on_close has been told */
-	bool detached; /* the owner has let go */
-	bool closing;  /* in order: the flush sends the GOAWAY and lets go of tls */
-};
-
-static bool gone(const struct http2 *h)
-{
-	return h->over || h->detached;
-}
 
 static void tell_close(struct http2 *h, int err)
 {
@@ -66,6 +38,7 @@ static void tell_close(struct http2 *h, int err)
 	loop_disarm(h->loop, &h->setup_timer);
 	tls_close(h->tls);
 	h->tls = NULL;
+	loop_defer(h->loop, &h->lose_task);
 	h->callbacks->on_close(h->ctx, err, h->reason.words);
 }
 
@@ -80,7 +53,9 @@ static void end_violated(struct http2 *h, int error)
 		code = NGHTTP2_INTERNAL_ERROR;
 	reason_settle(&h->reason, "HTTP/2 violated: %s", nghttp2_strerror(error));
 	nghttp2_session_terminate_session(h->session, code);
-	http2_session_send(h->session, h->tls);
+	http2_session_send(h->session, &h->tls);
+	if (http2_gone(h))
+		return;
 	tell_close(h, error == NGHTTP2_ERR_NOMEM ? -ENOMEM : -EPROTO);
 }
 
@@ -100,17 +75,27 @@ static void flush(struct loop_task *task)
 
 	if (!h->tls || !h->session)
 		return;
-	error = http2_session_send(h->session, h->tls);
+	error = http2_session_send(h->session, &h->tls);
 	if (h->closing) {
 		tls_close(h->tls);
 		h->tls = NULL;
+		loop_defer(h->loop, &h->lose_task);
 		loop_reap(h->loop, &h->free_task);
 		return;
 	}
+	if (!h->tls)
+		return; /* given up by somebody who was told that a stream has closed */
 	if (error)
 		end_violated(h, error);
 	else if (!nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session))
 		end_finished(h);
+	else
+		http2_stream_drain(h);
+}
+
+static void lose(struct loop_task *task)
+{
+	http2_stream_lose(LOOP_OWNER(task, struct http2, lose_task));
 }
 
 static void take_settings(struct http2 *h, const nghttp2_frame *frame)
@@ -137,17 +122,6 @@ static void take_ping(struct http2 *h, const nghttp2_frame *frame)
 		h->callbacks->on_ping(h->ctx, frame->ping.opaque_data);
 }
 
-static void take_request(struct http2 *h, int32_t stream_id)
-{
-	if (h->callbacks->on_request)
-		h->callbacks->on_request(h->ctx, stream_id,
-					 h->request.method ? h->request.method : "",
-					 h->request.path ? h->request.path : "");
-	else
-		http2_answer(h, stream_id, HTTP2_GRPC_UNIMPLEMENTED, NULL);
-	http2_request_clear(&h->request);
-}
-
 static void note_goaway(struct http2 *h, const char *what, const nghttp2_goaway *goaway)
 {
 	reason_set(&h->reason, "%s: %s%s%.*s", what, nghttp2_http2_strerror(goaway->error_code),
@@ -168,7 +142,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	struct http2 *h = ctx;
 
 	(void)session;
-	if (gone(h))
+	if (http2_gone(h))
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	if (http2_session_floods(&h->rate, frame, loop_now_ns(h->loop))) {
 		reason_set(&h->reason, "HTTP/2 flood: more than %d control frames in a second",
@@ -183,14 +157,16 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 		take_ping(h, frame);
 		break;
 	case NGHTTP2_HEADERS:
-		if (h->server && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
-			take_request(h, frame->hd.stream_id);
+		http2_stream_head(h, frame);
+		break;
+	case NGHTTP2_DATA:
+		http2_stream_data_end(h, frame);
 		break;
 	case NGHTTP2_GOAWAY:
 		take_goaway(h, &frame->goaway);
 		break;
 	}
-	return gone(h) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+	return http2_gone(h) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
 }
 
 static int on_headers_begin(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
@@ -198,9 +174,16 @@ static int on_headers_begin(nghttp2_session *session, const nghttp2_frame *frame
 	struct http2 *h = ctx;
 
 	(void)session;
-	(void)frame;
-	http2_request_clear(&h->request);
-	return 0;
+	if (http2_gone(h))
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	if (!h->head)
+		h->head = calloc(1, sizeof(*h->head));
+	if (!h->head)
+		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+	http2_head_clear(h->head);
+	if (frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+		return 0;
+	return http2_stream_begin(h, frame->hd.stream_id);
 }
 
 static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
@@ -213,9 +196,29 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 	(void)frame;
 	(void)flags;
 	/* What is too large costs the peer its stream only. */
-	if (http2_request_header(&h->request, name, name_len, value, value_len) < 0)
+	if (http2_head_take(h->head, name, name_len, value, value_len) < 0)
 		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 	return 0;
+}
+
+static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,
+		   size_t len, void *ctx)
+{
+	struct http2 *h = ctx;
+
+	(void)session;
+	(void)flags;
+	if (!http2_gone(h))
+		http2_stream_data(h, stream_id, data, len);
+	return http2_gone(h) ? NGHTTP2_ERR_CALLBACK_FAILURE : 0;
+}
+
+/* Also from within the flush of a connection that is being given up: the streams' owners live on.
+ */
+static int on_stream_closed(nghttp2_session *session, int32_t stream_id, uint32_t code, void *ctx)
+{
+	(void)session;
+	return http2_stream_closed(ctx, stream_id, code);
 }
 
 static int on_error(nghttp2_session *session, int error, const char *message, size_t len, void *ctx)
@@ -234,6 +237,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 
 	/* The rest of a request that is answered already is not wanted. */
 	if (h->server && frame->hd.type == NGHTTP2_HEADERS &&
+	    frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
 	    nghttp2_session_get_stream_remote_close(session, frame->hd.stream_id) == 0)
 		nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
 					  NGHTTP2_NO_ERROR);
@@ -242,11 +246,24 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 	return 0;
 }
 
+static int on_frame_not_sent(nghttp2_session *session, const nghttp2_frame *frame, int error,
+			     void *ctx)
+{
+	(void)session;
+	(void)error;
+	if (frame->hd.type == NGHTTP2_HEADERS)
+		http2_stream_not_sent(ctx, frame->hd.stream_id);
+	return 0;
+}
+
 static const struct http2_session_handlers handlers = {
 	.on_frame = on_frame,
 	.on_frame_sent = on_frame_sent,
+	.on_frame_not_sent = on_frame_not_sent,
 	.on_headers_begin = on_headers_begin,
 	.on_header = on_header,
+	.on_data = on_data,
+	.on_stream_closed = on_stream_closed,
 	.on_error = on_error,
 };
 
@@ -254,7 +271,7 @@ static void on_tls_ready(void *ctx)
 {
 	struct http2 *h = ctx;
 
-	if (gone(h))
+	if (http2_gone(h))
 		return;
 	if (http2_session_open(h->server, &handlers, h, &h->session) < 0) {
 		reason_set(&h->reason, "out of memory");
@@ -269,13 +286,15 @@ static void on_tls_data(void *ctx, const uint8_t *data, size_t len)
 	struct http2 *h = ctx;
 	ssize_t taken;
 
-	if (gone(h))
+	if (http2_gone(h))
 		return;
 	reason_forget_hint(&h->reason);
 	taken = nghttp2_session_mem_recv(h->session, data, len);
-	if (gone(h))
+	if (http2_gone(h))
 		return;
-	if (nghttp2_session_get_outbound_queue_size(h->session) > HTTP2_QUEUE_FRAMES_MAX) {
+	/* Below that the flush at the end of this batch empties the queue of frames. */
+	if (tls_queued(h->tls) >= HTTP2_QUEUE_BYTES_MAX &&
+	    nghttp2_session_get_outbound_queue_size(h->session) > HTTP2_QUEUE_FRAMES_MAX) {
 		reason_set(&h->reason, "HTTP/2 flood: the peer sends but does not read");
 		taken = NGHTTP2_ERR_FLOODED;
 	}
@@ -296,7 +315,7 @@ static void on_tls_close(void *ctx, int err, const char *reason)
 {
 	struct http2 *h = ctx;
 
-	if (gone(h))
+	if (http2_gone(h))
 		return;
 	if (h->peer_goes_away) {
 		end_finished(h);
@@ -333,12 +352,12 @@ static void free_http2(struct loop_task *task)
 {
 	struct http2 *h = LOOP_OWNER(task, struct http2, free_task);
 
-	if (h->flush_task.queued) {
+	if (h->flush_task.queued || h->lose_task.queued) {
 		loop_reap(h->loop, &h->free_task);
 		return;
 	}
 	nghttp2_session_del(h->session);
-	http2_request_clear(&h->request);
+	free(h->head);
 	free(h);
 }
 
@@ -353,7 +372,9 @@ static struct http2 *make(struct loop *loop, bool server, uint64_t setup_timeout
 	h->server = server;
 	h->callbacks = callbacks;
 	h->ctx = ctx;
+	LIST_INIT(&h->streams);
 	h->flush_task.run = flush;
+	h->lose_task.run = lose;
 	h->free_task.run = free_http2;
 	h->setup_timer.fire = on_setup_timeout;
 	h->setup_timeout_ns = setup_timeout_ns ? setup_timeout_ns : HTTP2_SETUP_TIMEOUT_NS;
@@ -403,10 +424,9 @@ int http2_server(struct loop *loop, int fd, struct tls_context *context,
 
 int http2_ping(struct http2 *http2, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 {
-	if (!http2->ready || gone(http2))
+	if (!http2->ready || http2_gone(http2))
 		return -ENOTCONN;
-	if (tls_queued(http2->tls) >= HTTP2_QUEUE_BYTES_MAX ||
-	    nghttp2_session_get_outbound_queue_size(http2->session) >= HTTP2_QUEUE_FRAMES_MAX / 2)
+	if (tls_queued(http2->tls) >= HTTP2_QUEUE_BYTES_MAX)
 		return -ENOBUFS;
 	if (nghttp2_submit_ping(http2->session, NGHTTP2_FLAG_NONE, opaque))
 		return -ENOMEM;
@@ -414,16 +434,17 @@ int http2_ping(struct http2 *http2, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 	return 0;
 }
 
-int http2_answer(struct http2 *http2, int32_t stream_id, unsigned grpc_status, const char *message)
+uint32_t http2_streams_max(const struct http2 *http2)
 {
-	int err;
+	if (!http2->ready || http2_gone(http2))
+		return 0;
+	return nghttp2_session_get_remote_settings(http2->session,
+						   NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
 
-	if (!http2->session || gone(http2))
-		return -ENOTCONN;
-	err = http2_session_answer(http2->session, stream_id, grpc_status, message);
-	if (!err)
-		loop_defer(http2->loop, &http2->flush_task);
-	return err;
+bool http2_is_leaving(const struct http2 *http2)
+{
+	return http2_gone(http2) || http2->peer_goes_away;
 }
 
 int http2_fd(const struct http2 *http2)
@@ -439,10 +460,12 @@ void http2_goaway_close(struct http2 *http2)
 	loop_disarm(http2->loop, &http2->setup_timer);
 	if (http2->tls && http2->session) {
 		nghttp2_session_terminate_session(http2->session, NGHTTP2_NO_ERROR);
+		/* nghttp2 may still ask the streams: they are told after its last words. */
 		http2->closing = true;
 		loop_defer(http2->loop, &http2->flush_task);
 		return;
 	}
+	loop_defer(http2->loop, &http2->lose_task);
 	tls_close(http2->tls);
 	http2->tls = NULL;
 	loop_reap(http2->loop, &http2->free_task);
@@ -454,6 +477,7 @@ void http2_abort(struct http2 *http2)
 		return;
 	http2->detached = true;
 	loop_disarm(http2->loop, &http2->setup_timer);
+	loop_defer(http2->loop, &http2->lose_task);
 	tls_abort(http2->tls);
 	http2->tls = NULL;
 	loop_reap(http2->loop, &http2->free_task);

@@ -21,15 +21,20 @@ struct http2_stream;
 
 enum {
 	HTTP2_OPAQUE_BYTES = 8,
-	HTTP2_GRPC_UNIMPLEMENTED = 12,
 	HTTP2_STREAMS_MAX = 256,	   /* concurrent, opened by the peer */
 	HTTP2_HEADER_BYTES_MAX = 16 << 10, /* of one request, counted as RFC 9113 does */
 	HTTP2_PATH_BYTES_MAX = 1024,
 	HTTP2_QUEUE_BYTES_MAX = 256 << 10, /* ciphertext waiting for the peer to read */
 	HTTP2_QUEUE_FRAMES_MAX = 512,	   /* frames waiting behind that */
-	/* PING, SETTINGS, PRIORITY and RST_STREAM from one peer; the busiest profile needs 50. */
+	/*
+	 * PING, SETTINGS, PRIORITY, RST_STREAM and empty DATA from one peer; the busiest profile
+	 * needs 50.
+	 */
 	HTTP2_CONTROL_FRAMES_PER_S_MAX = 1000,
 };
+
+/* What a stream is answered with that nobody takes: UNIMPLEMENTED, as a grpc-status. */
+#define HTTP2_GRPC_UNIMPLEMENTED "12"
 
 /* From the start to on_ready, unless tcp_opts.connect_timeout_ns says otherwise. */
 #define HTTP2_SETUP_TIMEOUT_NS UINT64_C(10000000000)

@@ -42,13 +42,21 @@ int http2_session_open(bool server, const struct http2_session_handlers *handler
 		goto out;
 	nghttp2_session_callbacks_set_on_frame_recv_callback(callbacks, handlers->on_frame);
 	nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, handlers->on_frame_sent);
+	nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks,
+								 handlers->on_frame_not_sent);
 	nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks,
 								handlers->on_headers_begin);
 	nghttp2_session_callbacks_set_on_header_callback(callbacks, handlers->on_header);
+	nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, handlers->on_data);
+	nghttp2_session_callbacks_set_on_stream_close_callback(callbacks,
+							       handlers->on_stream_closed);
 	nghttp2_session_callbacks_set_error_callback2(callbacks, handlers->on_error);
 	nghttp2_option_set_max_outbound_ack(option, HTTP2_QUEUE_FRAMES_MAX);
 	nghttp2_option_set_max_settings(option, SETTINGS_ENTRIES_MAX);
 	nghttp2_option_set_no_closed_streams(option, 1);
+	/* http2_session_floods() is the stricter one and says what it was. */
+	nghttp2_option_set_stream_reset_rate_limit(option, 2 * HTTP2_CONTROL_FRAMES_PER_S_MAX,
+						   2 * HTTP2_CONTROL_FRAMES_PER_S_MAX);
 	if (server ? nghttp2_session_server_new2(&fresh, callbacks, ctx, option)
 		   : nghttp2_session_client_new2(&fresh, callbacks, ctx, option))
 		goto out;
@@ -64,62 +72,33 @@ out:
 	return err;
 }
 
-int http2_session_send(nghttp2_session *session, struct tls *tls)
+int http2_session_send(nghttp2_session *session, struct tls **tls)
 {
 	uint8_t piece[PIECE_BYTES];
 	size_t used = 0;
 	ssize_t len = 0;
 
-	while (tls_queued(tls) < HTTP2_QUEUE_BYTES_MAX) {
+	while (*tls && tls_queued(*tls) < HTTP2_QUEUE_BYTES_MAX) {
 		const uint8_t *frame;
 
 		len = nghttp2_session_mem_send(session, &frame);
-		if (len <= 0)
+		if (len <= 0 || !*tls)
 			break;
 		if ((size_t)len > sizeof(piece) - used) {
-			tls_send(tls, piece, used);
+			tls_send(*tls, piece, used);
 			used = 0;
 		}
 		if ((size_t)len > sizeof(piece)) {
-			tls_send(tls, frame, (size_t)len);
+			tls_send(*tls, frame, (size_t)len);
 			continue;
 		}
 		memcpy(piece + used, frame, (size_t)len);
 		used += (size_t)len;
 	}
 	/* A failing send ends the connection below us, and its owner hears of it from there. */
-	tls_send(tls, piece, used);
+	if (*tls)
+		tls_send(*tls, piece, used);
 	return len < 0 ? (int)len : 0;
-}
-
-static nghttp2_nv field(const char *name, const char *value)
-{
-	return (nghttp2_nv){
-		.name = (uint8_t *)(uintptr_t)name,
-		.namelen = strlen(name),
-		.value = (uint8_t *)(uintptr_t)value,
-		.valuelen = strlen(value),
-	};
-}
-
-int http2_session_answer(nghttp2_session *session, int32_t stream_id, unsigned grpc_status,
-			 const char *message)
-{
-	char status[12];
-	nghttp2_nv fields[4];
-	size_t count = 0;
-
-	if (!stream_id || !nghttp2_session_find_stream(session, stream_id))
-		return -ENOENT;
-	snprintf(status, sizeof(status), "%u", grpc_status);
-	fields[count++] = field(":status", "200");
-	fields[count++] = field("content-type", "application/grpc");
-	fields[count++] = field("grpc-status", status);
-	if (message)
-		fields[count++] = field("grpc-message", message);
-	if (nghttp2_submit_response(session, stream_id, fields, count, NULL))
-		return -ENOMEM;
-	return 0;
 }
 
 bool http2_session_floods(struct http2_session_rate *rate, const nghttp2_frame *frame,
@@ -133,6 +112,11 @@ bool http2_session_floods(struct http2_session_rate *rate, const nghttp2_frame *
 		break;
 	case NGHTTP2_PRIORITY:
 	case NGHTTP2_RST_STREAM:
+		break;
+	case NGHTTP2_DATA:
+		if (frame->hd.length > frame->data.padlen ||
+		    frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+			return false;
 		break;
 	default:
 		return false;

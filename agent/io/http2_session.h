@@ -16,8 +16,11 @@
 struct http2_session_handlers {
 	nghttp2_on_frame_recv_callback on_frame;
 	nghttp2_on_frame_send_callback on_frame_sent;
+	nghttp2_on_frame_not_send_callback on_frame_not_sent;
 	nghttp2_on_begin_headers_callback on_headers_begin;
 	nghttp2_on_header_callback on_header;
+	nghttp2_on_data_chunk_recv_callback on_data;
+	nghttp2_on_stream_close_callback on_stream_closed;
 	nghttp2_error_callback2 on_error;
 };
 
@@ -29,14 +32,11 @@ int http2_session_open(bool server, const struct http2_session_handlers *handler
 		       nghttp2_session **session);
 
 /*
- * Moves the frames that are ready to `tls`, in pieces as large as a TLS record, until its queue
- * holds HTTP2_QUEUE_BYTES_MAX. 0, or an nghttp2 error.
+ * Moves the frames that are ready to `*tls`, in pieces as large as a TLS record, until its queue
+ * holds HTTP2_QUEUE_BYTES_MAX, or until it is NULL: the handlers may give the connection up when
+ * they hear that a stream has closed. 0, or an nghttp2 error.
  */
-int http2_session_send(nghttp2_session *session, struct tls *tls);
-
-/* See http2_answer(): -ENOENT when the stream is gone, -ENOMEM. */
-int http2_session_answer(nghttp2_session *session, int32_t stream_id, unsigned grpc_status,
-			 const char *message);
+int http2_session_send(nghttp2_session *session, struct tls **tls);
 
 /* Zero-initialised before the first frame. */
 struct http2_session_rate {

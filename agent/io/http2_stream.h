@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Room: agent/io. One request and its response on an HTTP/2 connection.
- * May call: http2_wire (inside), nghttp2. Called by: whoever asks or answers over http2: peer/call,
+ * May call: http2_inner.h, nghttp2. Called by: whoever asks or answers over http2: peer/call,
  * peer/serve.
  *
  * Bytes are what this room knows; that they are gRPC messages is known to peer/grpc only.
@@ -9,6 +9,7 @@
 #ifndef KNELL_IO_HTTP2_STREAM_H
 #define KNELL_IO_HTTP2_STREAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,8 +28,8 @@ enum {
 
 /*
  * What the owner hears; each may be NULL but on_close. No callback runs from inside an
- * http2_stream_*() call, and none after http2_stream_reset(), which is allowed in every callback but
- * on_close.
+ * http2_stream_*() call, and none after http2_stream_forget() or
+ * http2_stream_reset(), which are allowed in every callback but on_close.
  */
 struct http2_stream_callbacks {
 	/* Client: the response's head; with it or later the trailers. Strings: during the call. */
@@ -42,16 +43,20 @@ struct http2_stream_callbacks {
 	/*
 	 * Once, last: both sides are done (0), the stream was reset (its RFC 9113 code) or the
 	 * connection has ended (HTTP2_STREAM_LOST). `stream` is gone when this returns. Comes also
-	 * after http2_abort() of the connection: at the end of the loop's batch, for all its streams.
+	 * after http2_abort() of the connection: at the end of the loop's batch, for all its
+	 * streams.
 	 */
 	void (*on_close)(void *ctx, int64_t code);
 };
 
-/* One header field to send; both strings must outlive the stream or be static when `keep` says so. */
+/* One field to send; both are copied. */
 struct http2_field {
-	const char *name;  /* lower case, static */
-	const char *value; /* copied */
+	const char *name; /* lower case */
+	const char *value;
 };
+
+/* Of one head. */
+enum { HTTP2_FIELDS_MAX = 16 };
 
 /*
  * Client: opens a stream with this head; the body follows with http2_stream_send(), ended by
@@ -69,8 +74,13 @@ int http2_stream_open(struct http2 *http2, const struct http2_field *head, size_
 void http2_stream_take(struct http2_stream *stream, const struct http2_stream_callbacks *callbacks,
 		       void *ctx);
 
-/* Server: sends the response's head, once. 0 or -ENOMEM. */
-int http2_stream_respond(struct http2_stream *stream, const struct http2_field *head, size_t count);
+/*
+ * Server: sends the response's head, once. With `end` that is all: END_STREAM, and whatever is
+ * still to come of the request is refused. 0, -EPIPE when the stream has ended or has its head
+ * already, or -ENOMEM.
+ */
+int http2_stream_respond(struct http2_stream *stream, const struct http2_field *head, size_t count,
+			 bool end);
 
 /*
  * Queues a copy of `data`, all or nothing. 0, -ENOBUFS above HTTP2_STREAM_QUEUE_BYTES_MAX (wait for
@@ -81,13 +91,18 @@ int http2_stream_send(struct http2_stream *stream, const void *data, size_t len)
 /* Bytes that have not left for the connection yet. */
 size_t http2_stream_queued(const struct http2_stream *stream);
 
+/* Of one stream. */
+enum { HTTP2_TRAILERS_MAX = 2, HTTP2_TRAILER_BYTES_MAX = 1024 };
+
 /*
- * Our side is done: END_STREAM after what is queued, on `trailers` when count > 0 (copied; at most
- * HTTP2_TRAILERS_MAX). Server: with nothing sent before, http2_stream_respond() must have been
- * called. 0 or -ENOMEM.
+ * Our side is done: END_STREAM after what is queued, on `trailers` when count > 0. Server: after
+ * http2_stream_respond(). 0; -EPIPE when it was called already; -E2BIG when the trailers are too
+ * many or too long, and nothing has changed.
  */
-enum { HTTP2_TRAILERS_MAX = 4 };
 int http2_stream_end(struct http2_stream *stream, const struct http2_field *trailers, size_t count);
+
+/* Lets go of `stream`, which goes on as far as it was told to: no callback any more. */
+void http2_stream_forget(struct http2_stream *stream);
 
 /* Gives `stream` up: RST_STREAM with `code` (RFC 9113, 7); it is the owner's no more. */
 void http2_stream_reset(struct http2_stream *stream, uint32_t code);

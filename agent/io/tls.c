@@ -6,6 +6,9 @@
  * Happy path: tcp is up, the handshake runs as its bytes come in, then records become plaintext
  * and back.
  *
+ * In the clear (a server without a context) the same path is walked without OpenSSL: bytes pass as
+ * they are.
+ *
  * Failure modes:
  * - We refuse the peer's certificate: the reason is noted where the chain is checked, since only
  *   there the certificate at fault is at hand; OpenSSL queues the alert, tcp_close() delivers it.
@@ -33,12 +36,13 @@ enum { RECORD_BYTES_MAX = 16384, TCP_SLACK_BYTES = 64 << 10 };
 
 struct tls {
 	struct loop *loop;
-	struct tcp *tcp; /* NULL once given up */
-	struct tls_context *context;
+	struct tcp *tcp;	     /* NULL once given up */
+	struct tls_context *context; /* NULL: in the clear, and so is ssl */
 	SSL *ssl;
 	struct tls_bio io;
 	const struct tls_callbacks *callbacks;
 	void *ctx;
+	struct loop_task ready_task; /* in the clear: nothing comes in that would tell */
 	struct loop_task free_task;
 	char *peer_name;
 	size_t send_limit;
@@ -165,6 +169,27 @@ static void read_records(struct tls *tls)
 	}
 }
 
+static void begin_in_the_clear(struct tls *tls)
+{
+	if (tls->detached || tls->over || tls->ready)
+		return;
+	tls->ready = true;
+	tls->callbacks->on_ready(tls->ctx);
+}
+
+static void run_ready(struct loop_task *task)
+{
+	begin_in_the_clear(LOOP_OWNER(task, struct tls, ready_task));
+}
+
+/* The first bytes may be there before the task has run. */
+static void pass_on(struct tls *tls, const uint8_t *data, size_t len)
+{
+	begin_in_the_clear(tls);
+	if (!tls->detached)
+		tls->callbacks->on_data(tls->ctx, data, len);
+}
+
 static void on_tcp_connect(void *ctx, int err)
 {
 	struct tls *tls = ctx;
@@ -187,6 +212,10 @@ static void on_tcp_data(void *ctx, const uint8_t *data, size_t len)
 			   tls->ready ? "peer closed the connection without notice"
 				      : "peer closed the connection during the TLS handshake");
 		tell_close(tls, -ECONNRESET);
+		return;
+	}
+	if (!tls->ssl) {
+		pass_on(tls, data, len);
 		return;
 	}
 	tls->io.in = data;
@@ -230,6 +259,10 @@ static void free_tls(struct loop_task *task)
 {
 	struct tls *tls = LOOP_OWNER(task, struct tls, free_task);
 
+	if (tls->ready_task.queued) {
+		loop_reap(tls->loop, &tls->free_task);
+		return;
+	}
 	SSL_free(tls->ssl);
 	tls_context_close(tls->context);
 	free(tls->peer_name);
@@ -273,16 +306,17 @@ static struct tls *make(struct loop *loop, const struct tcp_opts *opts, struct t
 		return NULL;
 	*tls = (struct tls){
 		.loop = loop,
-		.context = tls_context_hold(context),
+		.context = context ? tls_context_hold(context) : NULL,
 		.io = {.write = write_out, .ctx = tls},
 		.callbacks = callbacks,
 		.ctx = ctx,
+		.ready_task.run = run_ready,
 		.free_task.run = free_tls,
 		.send_limit = opts && opts->send_limit_bytes ? opts->send_limit_bytes
 							     : TCP_SEND_LIMIT_BYTES,
 		.client = expected_name,
 	};
-	if (make_ssl(tls, expected_name))
+	if (context ? make_ssl(tls, expected_name) : (tls->peer_name = strdup("")) != NULL)
 		return tls;
 	ERR_clear_error();
 	free_tls(&tls->free_task);
@@ -336,6 +370,8 @@ int tls_accept(struct loop *loop, int fd, const struct tcp_opts *opts, struct tl
 		return err;
 	}
 	fresh->connected = true;
+	if (!context)
+		loop_defer(loop, &fresh->ready_task);
 	*tls = fresh;
 	return 0;
 }
@@ -352,6 +388,8 @@ int tls_send(struct tls *tls, const void *data, size_t len)
 		return -ENOBUFS;
 	if (!len)
 		return 0;
+	if (!tls->ssl)
+		return tcp_send(tls->tcp, data, len);
 	ERR_clear_error();
 	return SSL_write_ex(tls->ssl, data, len, &written) == 1 ? 0 : -EPIPE;
 }
@@ -387,7 +425,7 @@ void tls_close(struct tls *tls)
 {
 	if (!tls || tls->detached)
 		return;
-	if (tls->ready && !tls->over) {
+	if (tls->ready && !tls->over && tls->ssl) {
 		ERR_clear_error();
 		SSL_shutdown(tls->ssl);
 	}

@@ -50,7 +50,8 @@ int tls_connect(struct loop *loop, const struct sockaddr *addr, const struct tcp
 
 /*
  * Shakes hands as the server on the accepted socket `fd`. 0 and *tls; or -errno and `fd` is still
- * the caller's.
+ * the caller's. `context` NULL: no TLS at all, for programs on this very host; on_ready comes by
+ * itself, and the peer's name is "".
  */
 int tls_accept(struct loop *loop, int fd, const struct tcp_opts *opts, struct tls_context *context,
 	       const struct tls_callbacks *callbacks, void *ctx, struct tls **tls);

@@ -6,10 +6,10 @@
  * Room: peer. Calls conn (leases), io/http2_stream, grpc. Called by console/info and whoever else
  * asks peers.
  *
- * A call ends with exactly one status: the server's; or UNAVAILABLE with the verdict's words when its
- * connection is evicted, at once and whatever it waited for; DEADLINE_EXCEEDED by its timer;
- * CANCELLED by the server's reset. The call to a peer that is lost, dead or out of reach does not even
- * start.
+ * A call ends with exactly one status: the server's; or UNAVAILABLE with the verdict's words when
+ * its connection is evicted, at once and whatever it waited for; DEADLINE_EXCEEDED by its timer;
+ * CANCELLED by the server's reset. The call to a peer that is lost, dead or out of reach does not
+ * even start.
  */
 #ifndef KNELL_PEER_CALL_H
 #define KNELL_PEER_CALL_H
@@ -28,7 +28,7 @@ struct call_book;
 
 struct call_request {
 	const struct roster_peer *peer;
-	const char *path; /* "/knell.v1.Peer/Ping"; static */
+	const char *path;    /* "/knell.v1.Peer/Ping"; static */
 	const void *message; /* serialised, copied */
 	size_t message_bytes;
 	uint64_t timeout_ns; /* 0: as configured; CALL_TIMEOUT_NONE */
@@ -38,7 +38,8 @@ struct call_request {
 struct call_callbacks {
 	/* May be NULL. One message of the answer, valid during the call. */
 	void (*on_message)(void *ctx, const uint8_t *message, size_t bytes);
-	/* Once, last; the call is gone when this returns. @words: "" or why, valid during the call. */
+	/* Once, last; the call is gone when this returns. @words: "" or why, valid during the call.
+	 */
 	void (*on_end)(void *ctx, enum grpc_status status, const char *words);
 };
 
@@ -46,8 +47,8 @@ struct call_callbacks {
 int call_book_open(struct call_book **book, struct loop *loop, struct conn_cache *conns,
 		   uint64_t timeout_ns);
 
-/** call_book_close - cancels what is in flight, without callbacks. Before conn_cache_close(). NULL is
- * allowed.
+/** call_book_close - cancels what is in flight, without callbacks. Before conn_cache_close(). NULL
+ * is allowed.
  */
 void call_book_close(struct call_book *book);
 

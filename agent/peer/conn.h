@@ -25,13 +25,15 @@ struct conn_cache;
 
 /* What the cache may do; the configuration's [cache] and [timeouts]. */
 struct conn_limits {
-	unsigned int per_peer;	/* dialled to one peer at most, the heartbeat's included */
-	unsigned int waiting;	/* conn_wait()s for one peer at most */
-	uint64_t connect_ns;	/* for an attempt, up to a connection that is ready */
-	uint64_t idle_ns;	/* a pooled connection that nobody leased for so long ends; 0: never */
-	uint64_t lifetime_ns;	/* a pooled connection as old as that is replaced; 0: never */
-	uint64_t ping_interval_ns; /* HTTP/2 PING on every ready connection, leased or idle; 0: none */
-	uint64_t ping_timeout_ns;  /* a PONG later than that makes the peer `degraded`, nothing else */
+	unsigned int per_peer; /* dialled to one peer at most, the heartbeat's included */
+	unsigned int waiting;  /* conn_wait()s for one peer at most */
+	uint64_t connect_ns;   /* for an attempt, up to a connection that is ready */
+	uint64_t idle_ns; /* a pooled connection that nobody leased for so long ends; 0: never */
+	uint64_t lifetime_ns;	   /* a pooled connection as old as that is replaced; 0: never */
+	uint64_t ping_interval_ns; /* HTTP/2 PING on every ready connection, leased or idle; 0: none
+				    */
+	uint64_t ping_timeout_ns;  /* a PONG later than that makes the peer `degraded`, nothing else
+				    */
 };
 
 enum conn_role { CONN_HEARTBEAT, CONN_POOL, CONN_ACCEPTED };
@@ -65,7 +67,8 @@ struct conn_hooks {
 	void (*late)(void *ctx, struct roster_peer *peer, bool late);
 	/* Somebody asks something on an accepted connection; see http2_callbacks.on_request. */
 	void (*request)(void *ctx, struct http2_stream *stream, const struct http2_head *head);
-	/* May one whose certificate is of @name, which is no peer, ask on connections of its own? */
+	/* May one whose certificate is of @name, which is no peer, ask on connections of its own?
+	 */
 	bool (*admits)(void *ctx, const char *name);
 };
 
@@ -73,14 +76,13 @@ struct conn_hooks {
 struct conn_wait {
 	/*
 	 * Once, from the loop: 0 and a lease, or a negative errno with its reason (valid during the
-	 * call): the peer is lost or dead (-EHOSTDOWN), this node cut off (-ENETDOWN), or an attempt to
-	 * dial failed as it says.
+	 * call): the peer is lost or dead (-EHOSTDOWN), this node cut off (-ENETDOWN), or an
+	 * attempt to dial failed as it says.
 	 */
 	void (*granted)(struct conn_wait *wait, int err, const char *reason, struct conn *conn);
 	TAILQ_ENTRY(conn_wait) entry;
 	const struct roster_peer *peer; /* NULL: not waiting */
 };
-
 
 /**
  * conn_cache_open - keep connections to every peer of @roster, the heartbeat's first.
@@ -119,8 +121,8 @@ int conn_lease(struct conn_cache *cache, const struct roster_peer *peer, struct 
  * conn_wait - stand in line for a lease, first come first served.
  *
  * 0, and wait->granted comes; -EHOSTDOWN or -ENETDOWN as above, -ENOBUFS when limits.waiting wait
- * already. The caller bounds the time: conn_wait_forget() takes it out of the line at any moment, also
- * when it does not wait.
+ * already. The caller bounds the time: conn_wait_forget() takes it out of the line at any moment,
+ * also when it does not wait.
  */
 int conn_wait(struct conn_cache *cache, const struct roster_peer *peer, struct conn_wait *wait);
 void conn_wait_forget(struct conn_cache *cache, struct conn_wait *wait);
@@ -137,8 +139,8 @@ void conn_return(struct conn *conn, bool failed);
 /** conn_http2 - what the lease is for; NULL once the connection has ended. Ask each time. */
 struct http2 *conn_http2(const struct conn *conn);
 
-/** conn_reason - why the lease's connection has ended, in words ("h3 is dead: ..."); "" while it has
- * not. Valid until the next connection to that peer ends.
+/** conn_reason - why the lease's connection has ended, in words ("h3 is dead: ..."); "" while it
+ * has not. Valid until the next connection to that peer ends.
  */
 const char *conn_reason(const struct conn *conn);
 

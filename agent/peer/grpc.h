@@ -20,6 +20,7 @@ enum grpc_status {
 	GRPC_INVALID_ARGUMENT = 3,
 	GRPC_DEADLINE_EXCEEDED = 4,
 	GRPC_NOT_FOUND = 5,
+	GRPC_PERMISSION_DENIED = 7,
 	GRPC_RESOURCE_EXHAUSTED = 8,
 	GRPC_FAILED_PRECONDITION = 9,
 	GRPC_UNIMPLEMENTED = 12,
@@ -30,9 +31,10 @@ enum grpc_status {
 };
 
 enum {
-	GRPC_PREFIX_BYTES = 5,		  /* compressed flag, length (big-endian) */
-	GRPC_MESSAGE_BYTES_MAX = 4 << 20, /* of one message; the limit that gRPC servers default to */
-	GRPC_TIMEOUT_BYTES = 16,	  /* "12345678u" */
+	GRPC_PREFIX_BYTES = 5, /* compressed flag, length (big-endian) */
+	GRPC_MESSAGE_BYTES_MAX = 4
+				 << 20, /* of one message; the limit that gRPC servers default to */
+	GRPC_TIMEOUT_BYTES = 16,	/* "12345678u" */
 	GRPC_WORDS_BYTES = 256,
 };
 
@@ -41,7 +43,8 @@ const char *grpc_status_name(unsigned int status);
 
 /** grpc_status_of_errno - what a negative errno of this program means to a caller; 0 is GRPC_OK.
  * EHOSTDOWN, ENETDOWN, ECONNREFUSED, ENOTCONN, EPIPE, ECONNRESET, ENETUNREACH, EHOSTUNREACH:
- * UNAVAILABLE. ETIMEDOUT: DEADLINE_EXCEEDED. ECANCELED: CANCELLED. ENOBUFS, ENOMEM: RESOURCE_EXHAUSTED.
+ * UNAVAILABLE. ETIMEDOUT: DEADLINE_EXCEEDED. ECANCELED: CANCELLED. ENOBUFS, ENOMEM:
+ * RESOURCE_EXHAUSTED.
  */
 enum grpc_status grpc_status_of_errno(int err);
 
@@ -57,19 +60,21 @@ char *grpc_timeout_text(char text[GRPC_TIMEOUT_BYTES], uint64_t timeout_ns);
 /** grpc_timeout_parse - the reverse; 0 and *@timeout_ns, or -EINVAL. */
 int grpc_timeout_parse(const char *text, uint64_t *timeout_ns);
 
-/** grpc_words_encode / grpc_words_decode - a status message, percent-encoded as grpc-message is; cut
- * to fit. Decoding never fails: what is not well-formed stays as it is. Both return @to.
+/** grpc_words_encode / grpc_words_decode - a status message, percent-encoded as grpc-message is;
+ * cut to fit. Decoding never fails: what is not well-formed stays as it is. Both return @to.
  */
 char *grpc_words_encode(char to[GRPC_WORDS_BYTES], const char *words);
 char *grpc_words_decode(char to[GRPC_WORDS_BYTES], const char *encoded);
 
 /* Messages out of bytes; zero-initialised is empty. */
 struct grpc_reader {
+	size_t limit_bytes; /* of one message; 0: GRPC_MESSAGE_BYTES_MAX */
 	uint8_t prefix[GRPC_PREFIX_BYTES];
 	size_t prefix_used;
 	uint8_t *body; /* NULL, or as long as the prefix says */
 	size_t body_used;
 	size_t body_bytes;
+	size_t body_room;
 };
 
 /**
@@ -77,7 +82,7 @@ struct grpc_reader {
  * call, and returns false to stop (the reader may be gone by then).
  *
  * Memory is taken as the bytes come, not as the prefix promises: twice what has come at most. 0, or
- * -EMSGSIZE (longer than GRPC_MESSAGE_BYTES_MAX), -EOPNOTSUPP (compressed), -ENOMEM, -ECANCELED
+ * -EMSGSIZE (longer than the limit), -EOPNOTSUPP (compressed), -ENOMEM, -ECANCELED
  * (stopped).
  */
 int grpc_read(struct grpc_reader *reader, const uint8_t *data, size_t len,

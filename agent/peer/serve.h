@@ -2,8 +2,8 @@
 /*
  * serve.h - the server's side of gRPC: from a request to the method that answers it.
  *
- * Room: peer. Calls io/http2_stream, grpc. Requests come from conn.c (peers) and local.c (this host's
- * programs) through the hooks; methods stand in tables of services (service_peer.c,
+ * Room: peer. Calls io/http2_stream, grpc. Requests come from conn.c (peers) and local.c (this
+ * host's programs) through the hooks; methods stand in tables of services (service_peer.c,
  * service_health.c).
  */
 #ifndef KNELL_PEER_SERVE_H
@@ -30,7 +30,8 @@ struct serve_method {
 /** serve_open - a server without methods. 0 or -ENOMEM. */
 int serve_open(struct serve **serve, struct loop *loop);
 
-/** serve_close - ends what is being answered with UNAVAILABLE, telling its watchers. NULL is allowed. */
+/** serve_close - ends what is being answered with UNAVAILABLE, telling its watchers. NULL is
+ * allowed. */
 void serve_close(struct serve *serve);
 
 /** serve_add - @methods (static, @count of them) run with @ctx. 0 or -ENOMEM. */

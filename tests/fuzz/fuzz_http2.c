@@ -3,7 +3,7 @@
  * fuzz_http2.c - one HTTP/2 connection of agent/io/http2, as server or as client, against a peer
  * that has a valid certificate and says whatever it likes.
  *
- * Room: tests/fuzz. Calls http2, http2_session and http2_request as they are. The layers below
+ * Room: tests/fuzz. Calls http2, http2_stream and http2_session as they are. The layers below
  * stand here as few lines: tls (what the peer says comes from the input, what http2 says is
  * counted) and loop (deferred tasks, one timer, a clock of its own).
  *
@@ -15,6 +15,7 @@
 #include <string.h>
 #include "fuzz.h"
 #include "io/http2.h"
+#include "io/http2_stream.h"
 
 #define PREFACE		  "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #define PREFACE_BYTES	  24
@@ -23,7 +24,6 @@
 #define REPEAT_UNIT	  16
 #define PIECE_BYTES_MAX	  (FRAME_HEAD_BYTES + UINT8_MAX)
 #define ANSWER		  "no such thing"
-#define GRPC_NOT_FOUND	  5
 #define OUTGOING_MAX	  (16 << 20)
 #define SETTINGS_TYPE	  4
 #define SETTINGS_ACK_FLAG 1
@@ -70,7 +70,8 @@ static struct {
 	struct http2 *http2; /* NULL once the owner has let go */
 	bool released;
 	int ready, closed;
-	int32_t stream;
+	struct http2_stream *stream; /* the last that was taken and lives */
+	unsigned int open_streams;
 	uint8_t action;
 	uint8_t piece[PIECE_BYTES_MAX];
 	size_t piece_size;
@@ -187,6 +188,21 @@ void tls_abort(struct tls *tls)
 
 /* ---- the owner ---- */
 
+static void answer(struct http2_stream *stream)
+{
+	static const struct http2_field head[] = {
+		{":status", "200"},
+		{"content-type", "application/grpc"},
+	};
+	static const struct http2_field trailers[] = {{"grpc-status", "5"},
+						      {"grpc-message", ANSWER}};
+
+	if (http2_stream_respond(stream, head, 2, false))
+		return;
+	http2_stream_send(stream, ANSWER, sizeof(ANSWER));
+	http2_stream_end(stream, trailers, 2);
+}
+
 static void act(enum action action)
 {
 	struct http2 *http2 = world.http2;
@@ -206,7 +222,8 @@ static void act(enum action action)
 		http2_ping(http2, (const uint8_t *)"01234567");
 		break;
 	case ACT_ANSWER:
-		http2_answer(http2, world.stream, GRPC_NOT_FOUND, ANSWER);
+		if (world.stream)
+			answer(world.stream);
 		break;
 	default:
 		http2_fd(http2);
@@ -216,6 +233,15 @@ static void act(enum action action)
 
 /* Nothing is heard after the owner has let go, or after the end has been told. */
 static void hear(void)
+{
+	uint8_t action = world.action;
+
+	FUZZ_HOLDS(world.http2 && !world.closed);
+	world.action = ACT_NOTHING;
+	act(action);
+}
+
+static void hear_stream(void)
 {
 	uint8_t action = world.action;
 
@@ -240,12 +266,45 @@ static void on_ping(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 	hear();
 }
 
-static void on_request(void *ctx, int32_t stream_id, const char *method, const char *path)
+static void on_stream_data(void *ctx, const uint8_t *data, size_t len)
+{
+	volatile uint8_t last = len ? data[len - 1] : 0;
+
+	(void)ctx;
+	(void)last;
+	hear_stream();
+}
+
+static void on_stream_end(void *ctx)
 {
 	(void)ctx;
-	FUZZ_HOLDS(stream_id > 0 && strlen(method) <= HTTP2_PATH_BYTES_MAX);
-	FUZZ_HOLDS(strlen(path) <= HTTP2_PATH_BYTES_MAX);
-	world.stream = stream_id;
+	hear_stream();
+}
+
+/* Also after the connection was given up: each stream ends once, and never silently. */
+static void on_stream_close(void *ctx, int64_t code)
+{
+	(void)ctx;
+	FUZZ_HOLDS(code >= HTTP2_STREAM_LOST && world.open_streams);
+	world.open_streams--;
+	world.stream = NULL;
+}
+
+static const struct http2_stream_callbacks stream_callbacks = {
+	.on_data = on_stream_data,
+	.on_end = on_stream_end,
+	.on_close = on_stream_close,
+};
+
+static void on_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
+{
+	const char *path = head->value[HTTP2_PATH];
+
+	(void)ctx;
+	FUZZ_HOLDS(!path || strlen(path) <= HTTP2_PATH_BYTES_MAX);
+	http2_stream_take(stream, &stream_callbacks, NULL);
+	world.open_streams++;
+	world.stream = stream;
 	hear();
 }
 
@@ -447,6 +506,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		step(&input);
 	act(ACT_ABORT);
 	end_batch();
-	FUZZ_HOLDS(world.released && world.tls.gone && !world.timer);
+	FUZZ_HOLDS(world.released && world.tls.gone && !world.timer && !world.open_streams);
 	return 0;
 }

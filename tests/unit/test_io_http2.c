@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "io/http2.h"
+#include "io/http2_stream.h"
 #include "io/listen.h"
 #include "io/loop.h"
 #include "io/loop_poll.h"
@@ -126,19 +127,25 @@ static void end_ack(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 		loop_stop(loop);
 }
 
-static void end_request(void *ctx, int32_t stream_id, const char *method, const char *path)
+static void end_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
 {
+	static const struct http2_field answer[] = {
+		{":status", "200"},
+		{"content-type", "application/grpc"},
+		{"grpc-status", "5"},
+		{"grpc-message", "no such thing"},
+	};
 	struct end *end = ctx;
 
 	end->requests++;
-	snprintf(end->method, sizeof(end->method), "%s", method);
-	snprintf(end->path, sizeof(end->path), "%s", path);
+	snprintf(end->method, sizeof(end->method), "%s", head->value[HTTP2_METHOD]);
+	snprintf(end->path, sizeof(end->path), "%s", head->value[HTTP2_PATH]);
 	if (end->abort_on_request) {
 		abort_end(end);
 		return;
 	}
-	ck_assert_int_eq(http2_answer(end->http2, stream_id, 5, "no such thing"), 0);
-	ck_assert_int_eq(http2_answer(end->http2, stream_id + 100, 5, NULL), -ENOENT);
+	ck_assert_int_eq(http2_stream_respond(stream, answer, 4, true), 0);
+	ck_assert_int_eq(http2_stream_respond(stream, answer, 4, true), -EPIPE);
 }
 
 static void end_close(void *ctx, int err, const char *reason)

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * serve.c - the server's side of gRPC. See serve.h.
+ *
+ * Room: peer. Calls io/http2_stream, grpc; the hooks bring requests, service_*.c answer them.
+ *
+ * Happy path: the head names a method -> its one message comes -> run -> replies -> finished, the
+ * stream is let go with the status in its trailers.
+ *
+ * Failure modes:
+ * - No gRPC, no such method, compressed, a time-out that is none, a message too long or none at
+ * all: answered with the status that says so, and the rest of the request is refused.
+ * - The client cancels, its connection ends, its deadline passes: who answers is told, if it
+ * watches; else it learns when it replies.
+ * - The client reads too slowly: serve_reply() refuses, it never piles up.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include "peer/serve.h"
+
+/* A request's message; all of ours are small, and so many may come at once. */
+#define REQUEST_BYTES_MAX (64U << 10)
+/* What a call may have queued before it is refused a further reply. */
+#define REPLIES_BYTES_MAX (256U << 10)
+
+struct serve_call {
+	LIST_ENTRY(serve_call) entry;
+	struct serve *serve;
+	struct http2_stream *stream;
+	const struct serve_method *method;
+	void *ctx;
+	struct grpc_reader reader;
+	struct timer deadline;
+	void (*gone)(void *ctx);
+	void *gone_ctx;
+	bool headed; /* the response's head is on its way */
+	bool run;    /* the method has it */
+};
+
+struct table {
+	SLIST_ENTRY(table) entry;
+	const struct serve_method *methods;
+	size_t count;
+	void *ctx;
+};
+
+struct serve {
+	struct loop *loop;
+	SLIST_HEAD(, table) tables;
+	LIST_HEAD(, serve_call) calls;
+};
+
+static const struct http2_field answer_head[] = {
+	{":status", "200"},
+	{"content-type", "application/grpc"},
+};
+
+enum { ANSWER_FIELDS = sizeof(answer_head) / sizeof(answer_head[0]) };
+
+static void call_free(struct serve_call *call)
+{
+	LIST_REMOVE(call, entry);
+	loop_disarm(call->serve->loop, &call->deadline);
+	grpc_read_free(&call->reader);
+	free(call);
+}
+
+/* Nobody waits for the answer any more; whoever makes it must not touch the call again. */
+static void call_gone(struct serve_call *call)
+{
+	if (call->gone)
+		call->gone(call->gone_ctx);
+	call_free(call);
+}
+
+/* The status alone, in the head or after what was replied. */
+static void send_status(struct http2_stream *stream, bool headed, enum grpc_status status,
+			const char *words)
+{
+	char number[12], encoded[GRPC_WORDS_BYTES];
+	struct http2_field fields[ANSWER_FIELDS + 2] = {answer_head[0], answer_head[1]};
+	struct http2_field *trailers = fields + ANSWER_FIELDS;
+	size_t count = 1;
+
+	snprintf(number, sizeof(number), "%d", (int)status);
+	trailers[0] = (struct http2_field){"grpc-status", number};
+	if (words && *words)
+		trailers[count++] =
+			(struct http2_field){"grpc-message", grpc_words_encode(encoded, words)};
+	/* Where the stream has ended meanwhile, or memory is out, the client hears that instead. */
+	if (headed)
+		http2_stream_end(stream, trailers, count);
+	else
+		http2_stream_respond(stream, fields, ANSWER_FIELDS + count, true);
+}
+
+void serve_finish(struct serve_call *call, enum grpc_status status, const char *words)
+{
+	send_status(call->stream, call->headed, status, words);
+	http2_stream_forget(call->stream);
+	call_free(call);
+}
+
+int serve_reply(struct serve_call *call, const void *message, size_t bytes)
+{
+	size_t queued = http2_stream_queued(call->stream);
+	uint8_t prefix[GRPC_PREFIX_BYTES];
+	int err = 0;
+
+	if (bytes > GRPC_MESSAGE_BYTES_MAX)
+		return -EMSGSIZE;
+	if (queued && queued + bytes > REPLIES_BYTES_MAX)
+		return -ENOBUFS;
+	if (!call->headed)
+		err = http2_stream_respond(call->stream, answer_head, ANSWER_FIELDS, false);
+	if (err)
+		return err;
+	call->headed = true;
+	grpc_prefix(prefix, bytes);
+	err = http2_stream_send(call->stream, prefix, sizeof(prefix));
+	return err ? err : http2_stream_send(call->stream, message, bytes);
+}
+
+void serve_watch(struct serve_call *call, void (*gone)(void *ctx), void *ctx)
+{
+	call->gone = gone;
+	call->gone_ctx = ctx;
+}
+
+/* ---- what the stream tells ---- */
+
+static bool on_message(void *ctx, const uint8_t *data, size_t len)
+{
+	struct serve_call *call = ctx;
+
+	call->run = true;
+	call->method->run(call->ctx, call, data, len);
+	return false;
+}
+
+static void on_data(void *ctx, const uint8_t *data, size_t len)
+{
+	struct serve_call *call = ctx;
+	int err;
+
+	/* What follows the message is none of ours: one request has one. */
+	if (call->run)
+		return;
+	err = grpc_read(&call->reader, data, len, on_message, call);
+	if (err == -EMSGSIZE)
+		serve_finish(call, GRPC_RESOURCE_EXHAUSTED, "the message is too long");
+	else if (err == -EOPNOTSUPP)
+		serve_finish(call, GRPC_UNIMPLEMENTED, "compressed messages are not read");
+	else if (err && err != -ECANCELED)
+		serve_finish(call, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+static void on_end(void *ctx)
+{
+	struct serve_call *call = ctx;
+
+	if (!call->run)
+		serve_finish(call, GRPC_INVALID_ARGUMENT,
+			     grpc_read_partial(&call->reader) ? "the message is cut short"
+							      : "the request has no message");
+}
+
+static void on_close(void *ctx, int64_t code)
+{
+	(void)code;
+	call_gone(ctx);
+}
+
+static const struct http2_stream_callbacks stream_callbacks = {
+	.on_data = on_data,
+	.on_end = on_end,
+	.on_close = on_close,
+};
+
+static void on_deadline(struct timer *timer)
+{
+	struct serve_call *call = LOOP_OWNER(timer, struct serve_call, deadline);
+
+	send_status(call->stream, call->headed, GRPC_DEADLINE_EXCEEDED, NULL);
+	http2_stream_forget(call->stream);
+	call_gone(call);
+}
+
+/* ---- requests ---- */
+
+static const struct serve_method *find(const struct serve *serve, const char *path, void **ctx)
+{
+	const struct table *table;
+	size_t i;
+
+	SLIST_FOREACH(table, &serve->tables, entry)
+		for (i = 0; i < table->count; i++)
+			if (!strcmp(table->methods[i].path, path)) {
+				*ctx = table->ctx;
+				return &table->methods[i];
+			}
+	return NULL;
+}
+
+static void refuse_http(struct http2_stream *stream, const char *status)
+{
+	const struct http2_field head[] = {{":status", status}};
+
+	http2_stream_respond(stream, head, 1, true);
+}
+
+static bool is_grpc(const char *type)
+{
+	static const char grpc[] = "application/grpc";
+	char next;
+
+	if (!type || strncmp(type, grpc, sizeof(grpc) - 1))
+		return false;
+	next = type[sizeof(grpc) - 1];
+	return !next || next == '+' || next == ';';
+}
+
+static void begin(struct serve *serve, struct http2_stream *stream,
+		  const struct serve_method *method, void *ctx, const char *timeout)
+{
+	struct serve_call *call = calloc(1, sizeof(*call));
+	uint64_t timeout_ns = 0;
+
+	if (!call || (timeout && grpc_timeout_parse(timeout, &timeout_ns))) {
+		send_status(stream, false, call ? GRPC_INVALID_ARGUMENT : GRPC_RESOURCE_EXHAUSTED,
+			    call ? "grpc-timeout is no time" : "out of memory");
+		free(call);
+		return;
+	}
+	call->serve = serve;
+	call->stream = stream;
+	call->method = method;
+	call->ctx = ctx;
+	call->reader.limit_bytes = REQUEST_BYTES_MAX;
+	call->deadline.fire = on_deadline;
+	LIST_INSERT_HEAD(&serve->calls, call, entry);
+	http2_stream_take(stream, &stream_callbacks, call);
+	if (timeout && timeout_ns < UINT64_MAX - loop_now_ns(serve->loop))
+		loop_arm(serve->loop, &call->deadline, loop_now_ns(serve->loop) + timeout_ns);
+}
+
+void serve_request(struct serve *serve, struct http2_stream *stream, const struct http2_head *head)
+{
+	const char *method = head->value[HTTP2_METHOD], *path = head->value[HTTP2_PATH];
+	const char *encoding = head->value[HTTP2_GRPC_ENCODING];
+	const struct serve_method *found;
+	void *ctx = NULL;
+
+	if (!method || strcmp(method, "POST")) {
+		refuse_http(stream, "405");
+		return;
+	}
+	if (!is_grpc(head->value[HTTP2_CONTENT_TYPE])) {
+		refuse_http(stream, "415");
+		return;
+	}
+	found = find(serve, path ? path : "", &ctx);
+	if (!found)
+		send_status(stream, false, GRPC_UNIMPLEMENTED, "no such method");
+	else if (encoding && strcmp(encoding, "identity"))
+		send_status(stream, false, GRPC_UNIMPLEMENTED, "compressed messages are not read");
+	else
+		begin(serve, stream, found, ctx, head->value[HTTP2_GRPC_TIMEOUT]);
+}
+
+int serve_open(struct serve **serve, struct loop *loop)
+{
+	struct serve *fresh = calloc(1, sizeof(*fresh));
+
+	if (!fresh)
+		return -ENOMEM;
+	fresh->loop = loop;
+	SLIST_INIT(&fresh->tables);
+	LIST_INIT(&fresh->calls);
+	*serve = fresh;
+	return 0;
+}
+
+int serve_add(struct serve *serve, const struct serve_method *methods, size_t count, void *ctx)
+{
+	struct table *table = calloc(1, sizeof(*table));
+
+	if (!table)
+		return -ENOMEM;
+	*table = (struct table){.methods = methods, .count = count, .ctx = ctx};
+	SLIST_INSERT_HEAD(&serve->tables, table, entry);
+	return 0;
+}
+
+void serve_close(struct serve *serve)
+{
+	struct serve_call *call;
+	struct table *table;
+
+	if (!serve)
+		return;
+	while ((call = LIST_FIRST(&serve->calls))) {
+		send_status(call->stream, call->headed, GRPC_UNAVAILABLE, "the node is stopping");
+		http2_stream_forget(call->stream);
+		call_gone(call);
+	}
+	while ((table = SLIST_FIRST(&serve->tables))) {
+		SLIST_REMOVE_HEAD(&serve->tables, entry);
+		free(table);
+	}
+	free(serve);
+}
