@@ -8,19 +8,22 @@
 #define KNELL_CONFIG_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
 #include "knell/abi.h"
 
-#define CONFIG_NAME_MAX		63 /* a DNS label, since names stand in certificates */
-#define CONFIG_PEERS_MAX	1024
-#define CONFIG_WATCH_MAX	256
-#define CONFIG_PORT_DEFAULT	7400
-#define CONFIG_SOCKET_DEFAULT	"/run/knell/knelld.sock"
-#define CONFIG_PER_PEER_DEFAULT 1
-#define CONFIG_PIN_DIR_MAX	160
-#define CONFIG_PER_PEER_MAX	4096
+#define CONFIG_NAME_MAX	      63 /* a DNS label, since names stand in certificates */
+#define CONFIG_PEERS_MAX      1024
+#define CONFIG_WATCH_MAX      256
+#define CONFIG_PORT_DEFAULT   7400
+#define CONFIG_SOCKET_DEFAULT "/run/knell/knelld.sock"
+#define CONFIG_PIN_DIR_MAX    160
+#define CONFIG_PER_PEER_MAX   4096
+#define CONFIG_WAITING_MAX    65536
+#define CONFIG_CLIENTS_MAX    64
+#define CONFIG_DRIVES_MAX     64
 
 struct config_peer {
 	char name[CONFIG_NAME_MAX + 1];
@@ -30,6 +33,30 @@ struct config_peer {
 struct config_watch {
 	struct knell_watch_key key;
 	uint32_t flags; /* enum knell_watch_flags */
+};
+
+/* [cache] */
+struct config_cache {
+	unsigned int per_peer; /* connections kept to each peer, the heartbeat's included */
+	unsigned int waiting;  /* calls that wait for a connection to one peer */
+	uint64_t idle_ns;      /* 0: never */
+	uint64_t lifetime_ns;  /* 0: never */
+};
+
+/* [timeouts] */
+struct config_timeouts {
+	uint64_t connect_ns;
+	uint64_t tcp_keepalive_ns; /* whole seconds; 0: none */
+	uint64_t ping_interval_ns; /* 0: none */
+	uint64_t ping_timeout_ns;
+	bool ping_while_idle;
+	uint64_t call_ns;
+	uint64_t per_peer_ns; /* for each peer's part of an answer that all give */
+};
+
+/* A name that certificates have. */
+struct config_client {
+	char name[CONFIG_NAME_MAX + 1];
 };
 
 struct config {
@@ -42,8 +69,15 @@ struct config {
 	char cert[PATH_MAX];
 	char key[PATH_MAX];
 	char ca[PATH_MAX];
-	unsigned int per_peer;	 /* connections kept to each peer, the heartbeat's included */
 	unsigned int ring_bytes; /* 0: the default */
+	struct config_cache cache;
+	struct config_timeouts timeouts;
+	/* Where this host's programs ask in the clear: AF_UNIX or a loopback; family 0: nowhere. */
+	struct sockaddr_storage grpc_local;
+	struct config_client *clients; /* who may ask without being a peer */
+	size_t client_count;
+	char *drives[CONFIG_DRIVES_MAX];
+	size_t drive_count;
 	struct config_peer *peers;
 	size_t peer_count;
 	struct config_watch *watch;

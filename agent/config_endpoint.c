@@ -10,11 +10,13 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include "config.h"
 #include "config_endpoint.h"
 #include "peer/roster.h"
 
-#define PORT_MAX 65535
+#define PORT_MAX      65535
+#define V4_FIRST_BYTE 12 /* of a v4-mapped address */
 
 int config_endpoint_parse(const char *text, struct sockaddr_storage *addr)
 {
@@ -54,6 +56,37 @@ int config_endpoint_parse(const char *text, struct sockaddr_storage *addr)
 		return -EINVAL;
 	v6->sin6_family = AF_INET6;
 	v6->sin6_port = htons(number);
+	return 0;
+}
+
+static bool is_loopback(const struct sockaddr_storage *addr)
+{
+	struct knell_peer_key key;
+	const struct in6_addr *v6 = (const struct in6_addr *)key.addr;
+
+	roster_key(&key, 0, addr);
+	return IN6_IS_ADDR_LOOPBACK(v6) ||
+	       (IN6_IS_ADDR_V4MAPPED(v6) && key.addr[V4_FIRST_BYTE] == IN_LOOPBACKNET);
+}
+
+int config_endpoint_local(const char *text, struct sockaddr_storage *addr)
+{
+	struct sockaddr_un path = {.sun_family = AF_UNIX};
+	struct sockaddr_storage got;
+	const char *port = *text == '[' ? strstr(text, "]:") : strchr(text, ':');
+
+	if (*text == '/') {
+		if (strlen(text) >= sizeof(path.sun_path))
+			return -EINVAL;
+		memcpy(path.sun_path, text, strlen(text));
+		memset(addr, 0, sizeof(*addr));
+		memcpy(addr, &path, sizeof(path));
+		return 0;
+	}
+	if (!port || config_endpoint_parse(text, &got) || !is_loopback(&got) ||
+	    (got.ss_family == AF_INET6 && *text != '['))
+		return -EINVAL;
+	*addr = got;
 	return 0;
 }
 

@@ -17,6 +17,12 @@
  */
 int config_endpoint_parse(const char *text, struct sockaddr_storage *addr);
 
+/**
+ * config_endpoint_local - read where only programs of this very host come: "/run/knell/grpc.sock",
+ * "127.0.0.1:7401" or "[::1]:7401"; here the port must be named. 0 or -EINVAL.
+ */
+int config_endpoint_local(const char *text, struct sockaddr_storage *addr);
+
 /** config_endpoint_same_host - whatever the ports; IPv4 is the same as v4-mapped IPv6. */
 bool config_endpoint_same_host(const struct sockaddr_storage *a, const struct sockaddr_storage *b);
 

@@ -22,19 +22,20 @@
 #include <time.h>
 #include <unistd.h>
 #include <jansson.h>
-#include <linux/tcp.h>
 #include <netinet/in.h>
 #include "control.h"
+#include "control_conn.h"
 #include "detect/words.h"
 #include "io/loop_poll.h"
 #include "io/tcp.h"
+#include "io/unix_socket.h"
 
 #define LINE_BYTES_MAX	     4096
 #define FOLLOWER_QUEUE_BYTES (1 << 20)
 #define BACKLOG		     16
+#define SOCKET_MODE	     0600
 #define QUOTE_BYTES_MAX	     64
 #define NS_PER_US	     1000ULL
-#define NS_PER_MS	     1000000ULL
 #define NS_PER_S	     1000000000ULL
 
 struct client {
@@ -50,7 +51,7 @@ struct control {
 	struct loop *loop;
 	struct loop_poll *poll;
 	int fd;
-	char path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+	struct sockaddr_un addr;
 	const char *node;
 	struct roster *roster;
 	struct conn_cache *conns;
@@ -124,53 +125,6 @@ static json_t *list_peers(const struct control *control)
 	return list;
 }
 
-static void add_tcp_info(json_t *entry, int fd)
-{
-	struct sockaddr_in6 local = {};
-	socklen_t size = sizeof(local);
-	struct tcp_info info = {};
-
-	if (!getsockname(fd, (struct sockaddr *)&local, &size))
-		json_object_set_new(entry, "local_port", json_integer(ntohs(local.sin6_port)));
-	size = sizeof(info);
-	if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size))
-		return;
-	json_object_set_new(entry, "rtt_us", json_integer(info.tcpi_rtt));
-	json_object_set_new(entry, "retransmits", json_integer(info.tcpi_total_retrans));
-	json_object_set_new(entry, "last_heard_ms",
-			    json_integer(info.tcpi_last_ack_recv < info.tcpi_last_data_recv
-						 ? info.tcpi_last_ack_recv
-						 : info.tcpi_last_data_recv));
-	json_object_set_new(entry, "bytes_in", json_integer((json_int_t)info.tcpi_bytes_received));
-	json_object_set_new(entry, "bytes_out", json_integer((json_int_t)info.tcpi_bytes_sent));
-}
-
-struct listing {
-	const struct control *control;
-	json_t *list;
-};
-
-static void list_conn(void *ctx, const struct conn_info *info)
-{
-	static const char *const roles[] = {"heartbeat", "pool", "accepted"};
-	static const char *const states[] = {"connecting", "ready", "leased"};
-	const struct listing *listing = ctx;
-	uint64_t now_ns = loop_now_ns(listing->control->loop);
-	char endpoint[ROSTER_ENDPOINT_BYTES] = "";
-	json_t *entry;
-
-	if (info->peer)
-		roster_endpoint(endpoint, &info->peer->addr);
-	entry = json_pack("{s:I,s:s,s:s,s:s,s:s,s:I,s:i}", "id", (json_int_t)info->id, "peer",
-			  info->peer ? info->peer->name : "?", "addr", endpoint, "role",
-			  roles[info->role], "state", states[info->state], "age_ms",
-			  (json_int_t)((now_ns - info->made_ns) / NS_PER_MS), "calls",
-			  (int)info->leases);
-	if (entry && info->fd >= 0)
-		add_tcp_info(entry, info->fd);
-	json_array_append_new(listing->list, entry);
-}
-
 static json_t *run_peers(struct client *client, const json_t *request)
 {
 	(void)request;
@@ -179,11 +133,10 @@ static json_t *run_peers(struct client *client, const json_t *request)
 
 static json_t *run_conn_show(struct client *client, const json_t *request)
 {
-	struct listing listing = {client->control, json_array()};
+	const struct control *control = client->control;
 
 	(void)request;
-	conn_each(client->control->conns, list_conn, &listing);
-	return answer(listing.list);
+	return answer(control_conn_list(control->conns, loop_now_ns(control->loop)));
 }
 
 static json_t *run_conn_evict(struct client *client, const json_t *request)
@@ -324,40 +277,6 @@ static void on_acceptable(void *ctx, uint32_t revents)
 		on_connection(control, fd);
 }
 
-static void make_parent(const char *path)
-{
-	char parent[sizeof(((struct sockaddr_un *)0)->sun_path)], *slash;
-
-	snprintf(parent, sizeof(parent), "%s", path);
-	slash = strrchr(parent, '/');
-	if (slash && slash != parent) {
-		*slash = '\0';
-		mkdir(parent, 0755);
-	}
-}
-
-/* A socket file that nobody answers on is what a killed agent left behind. */
-static int bind_socket(int fd, const struct sockaddr_un *addr)
-{
-	int probe, answered;
-
-	if (!bind(fd, (const struct sockaddr *)addr, sizeof(*addr)))
-		return 0;
-	if (errno != EADDRINUSE)
-		return -errno;
-	probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (probe < 0)
-		return -errno;
-	/* EAGAIN: somebody listens there and is too busy to accept. */
-	answered = !connect(probe, (const struct sockaddr *)addr, sizeof(*addr)) || errno == EAGAIN;
-	close(probe);
-	if (answered)
-		return -EADDRINUSE;
-	if (unlink(addr->sun_path) || bind(fd, (const struct sockaddr *)addr, sizeof(*addr)))
-		return -errno;
-	return 0;
-}
-
 int control_open(struct control **control, struct loop *loop, const char *path, const char *node,
 		 struct roster *roster, struct conn_cache *conns, char *why, size_t why_size)
 {
@@ -373,22 +292,11 @@ int control_open(struct control **control, struct loop *loop, const char *path, 
 	fresh->roster = roster;
 	fresh->conns = conns;
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
-	make_parent(path);
-	fresh->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fresh->fd < 0) {
-		err = -errno;
-		goto out;
-	}
-	err = bind_socket(fresh->fd, &addr);
-	if (err)
-		goto out;
-	memcpy(fresh->path, addr.sun_path, sizeof(fresh->path));
-	if (chmod(path, 0600) || listen(fresh->fd, BACKLOG)) {
-		err = -errno;
-		goto out;
-	}
-	err = loop_poll(loop, fresh->fd, POLLIN, on_acceptable, fresh, &fresh->poll);
-out:
+	fresh->addr = addr;
+	fresh->fd = unix_socket_listen(&addr, SOCKET_MODE, SOCK_NONBLOCK, BACKLOG);
+	err = fresh->fd < 0
+		      ? fresh->fd
+		      : loop_poll(loop, fresh->fd, POLLIN, on_acceptable, fresh, &fresh->poll);
 	if (err) {
 		snprintf(why, why_size, "control socket %s: %s: set `socket` in [node]", path,
 			 err == -EADDRINUSE ? "another knelld answers there" : strerror(-err));
@@ -410,10 +318,7 @@ void control_close(struct control *control)
 		hang_up(client, false);
 	}
 	loop_poll_stop(control->poll);
-	if (control->fd >= 0)
-		close(control->fd);
-	if (control->path[0])
-		unlink(control->path);
+	unix_socket_close(control->fd, &control->addr);
 	free(control);
 }
 

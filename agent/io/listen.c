@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Room: agent/io. Listening stream sockets.
- * May call: loop. Called by: servers.
+ * May call: loop, unix_socket. Called by: servers.
  *
  * Happy path: one multishot ACCEPT delivers every connection. Failure modes: out of descriptors or
  * memory: the kernel ends the multishot; try again after LISTEN_PAUSE_NS, for the condition lasts
@@ -13,9 +13,14 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "unix_socket.h"
+
 #define LISTEN_PAUSE_NS UINT64_C(100000000)
+/* Who may not come at all is up to the directory that the socket stands in. */
+#define LISTEN_UNIX_MODE 0666
 
 struct listener {
 	struct loop_op accept_op;
@@ -25,6 +30,7 @@ struct listener {
 	void (*accepted)(void *ctx, int fd);
 	void *ctx;
 	int fd;
+	struct sockaddr_un path; /* AF_UNIX */
 	uint16_t port;
 	bool armed;
 	bool closed;
@@ -71,6 +77,12 @@ static void free_listener(struct loop_task *task)
 
 	close(listener->fd);
 	free(listener);
+}
+
+static int listen_unix(struct listener *listener, const struct sockaddr *addr, int backlog)
+{
+	memcpy(&listener->path, addr, sizeof(listener->path));
+	return unix_socket_listen(&listener->path, LISTEN_UNIX_MODE, 0, backlog);
 }
 
 static int bind_and_listen(const struct sockaddr *addr, int backlog, uint16_t *port)
@@ -121,7 +133,8 @@ int listen_open(struct loop *loop, const struct sockaddr *addr, int backlog,
 		.accepted = accepted,
 		.ctx = ctx,
 	};
-	fresh->fd = bind_and_listen(addr, backlog, &fresh->port);
+	fresh->fd = addr->sa_family == AF_UNIX ? listen_unix(fresh, addr, backlog)
+					       : bind_and_listen(addr, backlog, &fresh->port);
 	if (fresh->fd < 0) {
 		err = fresh->fd;
 		free(fresh);
@@ -142,6 +155,9 @@ void listen_close(struct listener *listener)
 	if (!listener || listener->closed)
 		return;
 	listener->closed = true;
+	/* Now, not when the loop has time: the next agent may be waiting for the name. */
+	if (listener->path.sun_family == AF_UNIX)
+		unlink(listener->path.sun_path);
 	loop_disarm(listener->loop, &listener->pause);
 	if (listener->armed)
 		loop_cancel(listener->loop, &listener->accept_op);

@@ -18,7 +18,14 @@ static void check_taken(const struct config *config)
 	FUZZ_HOLDS(config->cert[0] == '/' && config->key[0] == '/' && config->ca[0] == '/');
 	FUZZ_HOLDS(config->pin_dir[0] == '/' && config->socket[0] == '/');
 	FUZZ_HOLDS(config->profile < KNELL_PROFILES);
-	FUZZ_HOLDS(config->per_peer >= 1 && config->per_peer <= CONFIG_PER_PEER_MAX);
+	FUZZ_HOLDS(config->cache.per_peer >= 1 && config->cache.per_peer <= CONFIG_PER_PEER_MAX);
+	FUZZ_HOLDS(config->cache.waiting >= 1 && config->cache.waiting <= CONFIG_WAITING_MAX);
+	FUZZ_HOLDS(config->timeouts.connect_ns && config->timeouts.call_ns);
+	FUZZ_HOLDS(config->timeouts.tcp_keepalive_ns % 1000000000 == 0);
+	FUZZ_HOLDS(config->client_count <= CONFIG_CLIENTS_MAX);
+	FUZZ_HOLDS(config->drive_count <= CONFIG_DRIVES_MAX);
+	for (size_t i = 0; i < config->drive_count; i++)
+		FUZZ_HOLDS(config->drives[i][0] == '/');
 	FUZZ_HOLDS(config->peer_count <= CONFIG_PEERS_MAX);
 	FUZZ_HOLDS(config->watch_count <= CONFIG_WATCH_MAX);
 	for (size_t i = 0; i < config->peer_count; i++) {

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "config.h"
@@ -20,6 +21,11 @@ enum { WHY_BYTES = 512, FILE_BYTES = 4096, BROKEN_FILES = 3000, SEED = 7 };
 #define TLS   "[tls]\ncert = /c.pem\nkey = /c.key\nca = /ca.pem\n"
 #define PEERS "[peer n2]\naddress = 10.0.0.2\n[peer n3]\naddress = [fd00::3]:7403\n"
 #define GOOD  NODE TLS PEERS
+
+#define NS_PER_MS UINT64_C(1000000)
+#define NS_PER_S  (1000 * NS_PER_MS)
+#define NS_PER_M  (60 * NS_PER_S)
+#define NS_PER_H  (60 * NS_PER_M)
 
 static char path[] = "/tmp/knell-test-config-XXXXXX";
 static char why[WHY_BYTES];
@@ -78,7 +84,7 @@ START_TEST(reads_everything)
 	ck_assert_str_eq(config.cert, "/c.pem");
 	ck_assert_str_eq(config.key, "/c.key");
 	ck_assert_str_eq(config.ca, "/ca.pem");
-	ck_assert_uint_eq(config.per_peer, 3);
+	ck_assert_uint_eq(config.cache.per_peer, 3);
 	ck_assert_uint_eq(config.watch_count, 2);
 	ck_assert_uint_eq(config.watch[0].key.prefix_bits, KNELL_V4_PREFIX_BITS + 16);
 	ck_assert_uint_eq(config.watch[0].flags, 0);
@@ -92,6 +98,69 @@ START_TEST(reads_everything)
 	v6 = (const struct sockaddr_in6 *)&config.peers[1].addr;
 	ck_assert_int_eq(v6->sin6_family, AF_INET6);
 	ck_assert_int_eq(ntohs(v6->sin6_port), 7403);
+}
+END_TEST
+
+START_TEST(reads_limits_and_times)
+{
+	ck_assert_msg(!read_text(GOOD "[cache]\nwaiting = 7\nidle = 90s\nlifetime = 36h\n"
+				      "[timeouts]\nconnect = 1500ms\ntcp_keepalive = 2m\n"
+				      "ping_interval = 250ms\nping_timeout = 20s\n"
+				      "ping_while_idle = no\ncall = 1h\nper_peer = 700ms\n"),
+		      "%s", why);
+	ck_assert_uint_eq(config.cache.waiting, 7);
+	ck_assert_uint_eq(config.cache.idle_ns, 90 * NS_PER_S);
+	ck_assert_uint_eq(config.cache.lifetime_ns, 36 * NS_PER_H);
+	ck_assert_uint_eq(config.timeouts.connect_ns, 1500 * NS_PER_MS);
+	ck_assert_uint_eq(config.timeouts.tcp_keepalive_ns, 2 * NS_PER_M);
+	ck_assert_uint_eq(config.timeouts.ping_interval_ns, 250 * NS_PER_MS);
+	ck_assert_uint_eq(config.timeouts.ping_timeout_ns, 20 * NS_PER_S);
+	ck_assert(!config.timeouts.ping_while_idle);
+	ck_assert_uint_eq(config.timeouts.call_ns, NS_PER_H);
+	ck_assert_uint_eq(config.timeouts.per_peer_ns, 700 * NS_PER_MS);
+	ck_assert_uint_eq(config.cache.per_peer, 2);
+}
+END_TEST
+
+START_TEST(reads_never)
+{
+	ck_assert_msg(!read_text(GOOD "[cache]\nidle = 0\nlifetime = 0\n"
+				      "[timeouts]\ntcp_keepalive = 0\nping_interval = 0s\n"),
+		      "%s", why);
+	ck_assert_uint_eq(config.cache.idle_ns, 0);
+	ck_assert_uint_eq(config.cache.lifetime_ns, 0);
+	ck_assert_uint_eq(config.timeouts.tcp_keepalive_ns, 0);
+	ck_assert_uint_eq(config.timeouts.ping_interval_ns, 0);
+}
+END_TEST
+
+START_TEST(reads_who_may_ask_and_where)
+{
+	static const char *const loopbacks[] = {"127.0.0.1:7401", "127.9.9.9:1", "[::1]:7401",
+						"[::ffff:127.0.0.1]:7401"};
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&config.grpc_local;
+	char text[FILE_BYTES];
+	size_t i;
+
+	ck_assert_msg(!read_text(GOOD "[grpc]\nlocal = /run/knell/grpc.sock\nclient = watcher\n"
+				      "client = ops.example\n"
+				      "[store]\ndrive = /srv/1\ndrive = /srv/2\n"),
+		      "%s", why);
+	ck_assert_int_eq(un->sun_family, AF_UNIX);
+	ck_assert_str_eq(un->sun_path, "/run/knell/grpc.sock");
+	ck_assert_uint_eq(config.client_count, 2);
+	ck_assert_str_eq(config.clients[0].name, "watcher");
+	ck_assert_str_eq(config.clients[1].name, "ops.example");
+	ck_assert_uint_eq(config.drive_count, 2);
+	ck_assert_str_eq(config.drives[0], "/srv/1");
+	ck_assert_str_eq(config.drives[1], "/srv/2");
+	for (i = 0; i < sizeof(loopbacks) / sizeof(loopbacks[0]); i++) {
+		config_free(&config);
+		snprintf(text, sizeof(text), GOOD "[grpc]\nlocal = %s\n", loopbacks[i]);
+		ck_assert_msg(!read_text(text), "%s", why);
+		ck_assert_int_eq(config.grpc_local.ss_family,
+				 loopbacks[i][0] == '[' ? AF_INET6 : AF_INET);
+	}
 }
 END_TEST
 
@@ -112,7 +181,20 @@ START_TEST(has_defaults)
 	ck_assert_str_eq(config.pin_dir, KNELL_PIN_DEFAULT);
 	ck_assert_str_eq(config.socket, CONFIG_SOCKET_DEFAULT);
 	ck_assert_str_eq(config.link, "");
-	ck_assert_uint_eq(config.per_peer, CONFIG_PER_PEER_DEFAULT);
+	ck_assert_uint_eq(config.cache.per_peer, 2);
+	ck_assert_uint_eq(config.cache.waiting, 1024);
+	ck_assert_uint_eq(config.cache.idle_ns, 5 * NS_PER_M);
+	ck_assert_uint_eq(config.cache.lifetime_ns, NS_PER_H);
+	ck_assert_uint_eq(config.timeouts.connect_ns, 3 * NS_PER_S);
+	ck_assert_uint_eq(config.timeouts.tcp_keepalive_ns, 10 * NS_PER_S);
+	ck_assert_uint_eq(config.timeouts.ping_interval_ns, 5 * NS_PER_S);
+	ck_assert_uint_eq(config.timeouts.ping_timeout_ns, 3 * NS_PER_S);
+	ck_assert(config.timeouts.ping_while_idle);
+	ck_assert_uint_eq(config.timeouts.call_ns, 30 * NS_PER_S);
+	ck_assert_uint_eq(config.timeouts.per_peer_ns, 2 * NS_PER_S);
+	ck_assert_int_eq(config.grpc_local.ss_family, AF_UNSPEC);
+	ck_assert_uint_eq(config.client_count, 0);
+	ck_assert_uint_eq(config.drive_count, 0);
 	ck_assert_uint_eq(config.ring_bytes, 0);
 	ck_assert_uint_eq(config.peer_count, 0);
 	ck_assert_uint_eq(config.watch_count, 0);
@@ -192,6 +274,44 @@ static const struct refusal refusals[] = {
 	{"[cache]\nper_peer = 0\n", 2, "\"0\"", "from 1 to 4096"},
 	{"[cache]\nper_peer = 4097\n", 2, "\"4097\"", "from 1 to 4096"},
 	{"[cache]\nper_peer =\n", 2, "\"\"", "from 1 to 4096"},
+	{"[cache]\nwaiting = 0\n", 2, "\"0\"", "from 1 to 65536"},
+	{"[cache]\nidle = 5\n", 2, "\"5\" must be a time from 1s to 168h, or 0 for never",
+	 "unit: ms, s, m or h"},
+	{"[cache]\nidle = 999ms\n", 2, "\"999ms\"", "from 1s"},
+	{"[cache]\nidle =\n", 2, "\"\" must be a time", ""},
+	{"[cache]\nlifetime = 8d\n", 2, "\"8d\"", "ms, s, m or h"},
+	{"[cache]\nlifetime = 169h\n", 2, "\"169h\"", "to 168h"},
+	{"[timeouts]\n", 0, "no name", ""},
+	{"[timeouts]\nread = 3s\n", 2, "unknown key \"read\" in [timeouts]", "knelld(8)"},
+	{"[timeouts]\nconnect = 0\n", 2, "\"0\" must be a time from 10ms to 1m, with", "ms"},
+	{"[timeouts]\nconnect = 2m\n", 2, "\"2m\"", "to 1m"},
+	{"[timeouts]\nconnect = -3s\n", 2, "\"-3s\"", "from 10ms"},
+	{"[timeouts]\nconnect = 3 s\n", 2, "\"3 s\"", "unit"},
+	{"[timeouts]\nconnect = 18446744073709551616ms\n", 2, "\"18446744073709551616ms\"", ""},
+	{"[timeouts]\nconnect = 5124095576030431h\n", 2, "\"5124095576030431h\"", ""},
+	{"[timeouts]\ntcp_keepalive = 1500ms\n", 2, "\"1500ms\"", "a multiple of 1s"},
+	{"[timeouts]\ntcp_keepalive = 3h\n", 2, "\"3h\"", "from 1s to 2h, or 0 for never"},
+	{"[timeouts]\nping_interval = 99ms\n", 2, "\"99ms\"", "from 100ms"},
+	{"[timeouts]\nping_timeout = 0\n", 2, "\"0\"", "from 10ms to 1h, with"},
+	{"[timeouts]\nping_while_idle = 1\n", 2, "\"1\"", "yes or no"},
+	{"[timeouts]\ncall = 0\n", 2, "\"0\"", "from 1ms to 24h, with"},
+	{"[timeouts]\nper_peer = soon\n", 2, "\"soon\"", "from 1ms to 1h"},
+	{"[grpc]\nlocal = grpc.sock\n", 2, "local \"grpc.sock\"", "in the clear"},
+	{"[grpc]\nlocal = 10.0.0.1:7401\n", 2, "10.0.0.1:7401", "loopback ADDRESS:PORT"},
+	{"[grpc]\nlocal = 127.0.0.1\n", 2, "\"127.0.0.1\"", "ADDRESS:PORT"},
+	{"[grpc]\nlocal = 0.0.0.0:7401\n", 2, "0.0.0.0:7401", ""},
+	{"[grpc]\nlocal = [::]:7401\n", 2, "[::]:7401", ""},
+	{"[grpc]\nlocal = ::1\n", 2, "\"::1\"", ""},
+	{"[grpc]\nlocal = [::1]\n", 2, "\"[::1]\"", ""},
+	{"[grpc]\nlocal = localhost:7401\n", 2, "localhost:7401", ""},
+	{"[grpc]\nlocal = /a\nlocal = /b\n", 3, "two places", "keep one"},
+	{"[node]\nsocket = /run/k.sock\nname = n1\nlisten = 10.0.0.1\n" TLS
+	 "[grpc]\nlocal = /run/k.sock\n",
+	 0, "/run/k.sock is `local` in [grpc] and `socket` in [node]", "change one"},
+	{"[grpc]\nclient = a_b\n", 2, "name \"a_b\"", "letters"},
+	{"[grpc]\nclient =\n", 2, "name \"\"", ""},
+	{"[store]\ndrive = srv\n", 2, "\"srv\"", "absolute path"},
+	{"[store]\ndrive = /srv\ndrive = /srv\n", 3, "drive /srv stands here twice", "keep one"},
 	{"[watch]\nprefix = 10.0.0.1/24\n", 2, "bits set beyond", "10.0.0.0/24"},
 	{"[watch]\nprefix = 10.0.0.0/33\n", 2, "10.0.0.0/33", "up to 32"},
 	{"[watch]\nprefix = everything\n", 2, "everything", "fd00::/64"},
@@ -202,7 +322,7 @@ static const struct refusal refusals[] = {
 START_TEST(refuses)
 {
 	const struct refusal *refusal = &refusals[_i];
-	const struct config before = {.per_peer = 77};
+	const struct config before = {.cache.per_peer = 77};
 	char place[128];
 
 	config = before;
@@ -241,6 +361,10 @@ START_TEST(refuses_what_is_too_long)
 	/* Longer than inih's line: it would fall apart into two settings. */
 	ck_assert_int_eq(read_long("[node]\nname = n1\n[tls]\ncert = /", 1000), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(why, ":4: the line is longer than"));
+	ck_assert_int_eq(read_long("[grpc]\nlocal = /", 107), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(why, ":2: local \"/aaa"));
+	ck_assert_int_eq(read_long("[grpc]\nclient = ", CONFIG_NAME_MAX + 1), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(why, ":2: name"));
 }
 END_TEST
 
@@ -260,6 +384,16 @@ START_TEST(refuses_what_is_too_many)
 		used += snprintf(text + used, size - used, "prefix = 10.0.%zu.0/24\n", i % 256);
 	ck_assert_int_eq(read_bytes(text, used), -EINVAL);
 	ck_assert_ptr_nonnull(strstr(why, "more than 256 prefixes"));
+	used = snprintf(text, size, "[store]\n");
+	for (i = 0; i <= CONFIG_DRIVES_MAX; i++)
+		used += snprintf(text + used, size - used, "drive = /srv/%zu\n", i);
+	ck_assert_int_eq(read_bytes(text, used), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(why, "more than 64 drives"));
+	used = snprintf(text, size, "[grpc]\n");
+	for (i = 0; i <= CONFIG_CLIENTS_MAX; i++)
+		used += snprintf(text + used, size - used, "client = c%zu\n", i);
+	ck_assert_int_eq(read_bytes(text, used), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(why, "more than 64 clients"));
 	free(text);
 }
 END_TEST
@@ -289,7 +423,9 @@ static void read_broken(const char *bytes, size_t length)
 
 START_TEST(survives_broken_files)
 {
-	static const char whole[] = GOOD "[watch]\nprefix = 10.0.0.0/8 shared\n";
+	static const char whole[] =
+		GOOD "[cache]\nidle = 5m\n[timeouts]\ncall = 30s\n[grpc]\nlocal = /k\nclient = c\n"
+		     "[store]\ndrive = /d\n[watch]\nprefix = 10.0.0.0/8 shared\n";
 	static const char spice[] = "[]=\n\r :;#/.\"\0\xff\t%sn0";
 	char bytes[sizeof(whole) + 64];
 	size_t length = sizeof(whole) - 1, at, i;
@@ -342,6 +478,9 @@ int main(void)
 	tcase_add_test(tc, reads_everything);
 	tcase_add_test(tc, takes_different_hosts);
 	tcase_add_test(tc, has_defaults);
+	tcase_add_test(tc, reads_limits_and_times);
+	tcase_add_test(tc, reads_never);
+	tcase_add_test(tc, reads_who_may_ask_and_where);
 	tcase_add_test(tc, forgives_layout);
 	tcase_add_loop_test(tc, refuses, 0, sizeof(refusals) / sizeof(refusals[0]));
 	tcase_add_test(tc, refuses_what_is_too_long);

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * local.c - gRPC for the programs of this very host. See local.h.
+ *
+ * Room: peer. Calls io/listen, io/http2, serve; called by node.c.
+ *
+ * Happy path: accepted -> HTTP/2 in the clear -> its requests go to serve.
+ * Failure modes: too many at once: closed at once, without a word. A program breaks the protocol,
+ * or ends: its connection goes, and with it its calls.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <unistd.h>
+#include "io/http2.h"
+#include "io/listen.h"
+#include "peer/local.h"
+
+/* Programs share one connection for all their calls; a host has not that many. */
+#define CONNECTIONS_MAX 256
+#define BACKLOG		64
+
+struct guest {
+	LIST_ENTRY(guest) entry;
+	struct local *local;
+	struct http2 *http2;
+};
+
+struct local {
+	struct loop *loop;
+	struct serve *serve;
+	struct listener *listener;
+	LIST_HEAD(, guest) guests;
+	unsigned int count;
+};
+
+static void guest_end(struct guest *guest)
+{
+	LIST_REMOVE(guest, entry);
+	guest->local->count--;
+	http2_abort(guest->http2);
+	free(guest);
+}
+
+static void on_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
+{
+	struct guest *guest = ctx;
+
+	serve_request(guest->local->serve, stream, head);
+}
+
+static void on_close(void *ctx, int err, const char *reason)
+{
+	(void)err;
+	(void)reason;
+	guest_end(ctx);
+}
+
+static const struct http2_callbacks callbacks = {
+	.on_request = on_request,
+	.on_close = on_close,
+};
+
+static void on_accepted(void *ctx, int fd)
+{
+	struct local *local = ctx;
+	struct guest *guest = local->count < CONNECTIONS_MAX ? calloc(1, sizeof(*guest)) : NULL;
+
+	if (!guest || http2_server(local->loop, fd, NULL, &callbacks, guest, &guest->http2)) {
+		free(guest);
+		close(fd);
+		return;
+	}
+	guest->local = local;
+	LIST_INSERT_HEAD(&local->guests, guest, entry);
+	local->count++;
+}
+
+int local_open(struct local **local, struct loop *loop, const struct sockaddr *addr,
+	       struct serve *serve)
+{
+	struct local *fresh = calloc(1, sizeof(*fresh));
+	int err;
+
+	if (!fresh)
+		return -ENOMEM;
+	fresh->loop = loop;
+	fresh->serve = serve;
+	LIST_INIT(&fresh->guests);
+	err = listen_open(loop, addr, BACKLOG, on_accepted, fresh, &fresh->listener);
+	if (err) {
+		free(fresh);
+		return err;
+	}
+	*local = fresh;
+	return 0;
+}
+
+void local_close(struct local *local)
+{
+	struct guest *guest;
+
+	if (!local)
+		return;
+	listen_close(local->listener);
+	while ((guest = LIST_FIRST(&local->guests)))
+		guest_end(guest);
+	free(local);
+}
