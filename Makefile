@@ -141,9 +141,9 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(TEST_LIB) $(AGENT_LIB)
 	@echo '  LD    $@'
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcheck -lsubunit -lpthread -lrt -lm -o $@
 
-$(BUILD)/lab_%: $(BUILD)/tests/lab/%.o
+$(BUILD)/lab_%: $(BUILD)/tests/lab/%.o $(AGENT_LIB)
 	@echo '  LD    $@'
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(AGENT_LIB)
 	@echo '  LD    $@'
