@@ -22,8 +22,6 @@
 #include <sys/queue.h>
 #include "peer/serve.h"
 
-/* A request's message; all of ours are small, and so many may come at once. */
-#define REQUEST_BYTES_MAX (64U << 10)
 /* What a call may have queued before it is refused a further reply. */
 #define REPLIES_BYTES_MAX (256U << 10)
 
@@ -240,7 +238,7 @@ static void begin(struct serve *serve, struct http2_stream *stream,
 	call->stream = stream;
 	call->method = method;
 	call->ctx = ctx;
-	call->reader.limit_bytes = REQUEST_BYTES_MAX;
+	call->reader.limit_bytes = SERVE_REQUEST_BYTES_MAX;
 	call->deadline.fire = on_deadline;
 	LIST_INSERT_HEAD(&serve->calls, call, entry);
 	http2_stream_take(stream, &stream_callbacks, call);

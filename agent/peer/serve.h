@@ -15,6 +15,9 @@
 #include "io/loop.h"
 #include "peer/grpc.h"
 
+/* A request's message: all of ours are small, and one connection may begin HTTP2_STREAMS_MAX. */
+#define SERVE_REQUEST_BYTES_MAX (128U << 10)
+
 struct serve;
 struct serve_call; /* one call that a client has made */
 

@@ -580,7 +580,7 @@ END_TEST
 
 START_TEST(too_long_to_serve)
 {
-	static char much[100 << 10];
+	static char much[SERVE_REQUEST_BYTES_MAX + 2];
 
 	memset(much, 'x', sizeof(much) - 1);
 	ck_assert_int_eq(ask(0, "/test/Echo", much, 0), 0);
