@@ -33,6 +33,7 @@
 #define LINE_BYTES_MAX	     4096
 #define FOLLOWER_QUEUE_BYTES (1 << 20)
 #define BACKLOG		     16
+#define BY_HAND		     "the connection was evicted by hand"
 #define SOCKET_MODE	     0600
 #define QUOTE_BYTES_MAX	     64
 #define NS_PER_US	     1000ULL
@@ -150,13 +151,14 @@ static json_t *run_conn_evict(struct client *client, const json_t *request)
 	if (name) {
 		peer = roster_by_name(control->roster, name);
 		if (peer)
-			return answer(json_pack("{s:i}", "evicted",
-						(int)conn_evict_peer(control->conns, peer)));
+			return answer(
+				json_pack("{s:i}", "evicted",
+					  (int)conn_evict_peer(control->conns, peer, BY_HAND)));
 		snprintf(text, sizeof(text), "no peer \"%.*s\" in the configuration",
 			 quotable(name), name);
 		return refusal(text);
 	}
-	if (!conn_evict_id(control->conns, id))
+	if (!conn_evict_id(control->conns, id, BY_HAND))
 		return answer(json_pack("{s:i}", "evicted", 1));
 	snprintf(text, sizeof(text), "no connection %lld: `knell conn show` lists them",
 		 (long long)id);
@@ -166,7 +168,8 @@ static json_t *run_conn_evict(struct client *client, const json_t *request)
 static json_t *run_conn_clear(struct client *client, const json_t *request)
 {
 	(void)request;
-	return answer(json_pack("{s:i}", "evicted", (int)conn_clear(client->control->conns)));
+	return answer(
+		json_pack("{s:i}", "evicted", (int)conn_clear(client->control->conns, BY_HAND)));
 }
 
 static json_t *run_event(struct client *client, const json_t *request)

@@ -68,6 +68,29 @@ static void on_refused(void *ctx, const struct sockaddr_storage *from, const cha
 		    roster_endpoint(endpoint, from), reason);
 }
 
+static void on_late(void *ctx, struct roster_peer *peer, bool late)
+{
+	struct node *node = ctx;
+
+	heartbeat_late(node->heartbeat, peer->index, &peer->key, late);
+	log_debug(&node->log, late ? "PONG is late" : "PONG is no longer late", "peer=%s",
+		  peer->name);
+}
+
+/* This node's own programs, `knell` for one, and those that the configuration names. */
+static bool admits(void *ctx, const char *name)
+{
+	const struct config *config = &((const struct node *)ctx)->config;
+	size_t i;
+
+	if (!strcmp(name, config->name))
+		return true;
+	for (i = 0; i < config->client_count; i++)
+		if (!strcmp(name, config->clients[i].name))
+			return true;
+	return false;
+}
+
 const struct conn_hooks hooks_conn = {
 	.prepare = prepare_socket,
 	.heartbeat = on_heartbeat,
@@ -75,6 +98,8 @@ const struct conn_hooks hooks_conn = {
 	.pinged = on_pinged,
 	.dialled = on_dialled,
 	.refused = on_refused,
+	.late = on_late,
+	.admits = admits,
 };
 
 void hooks_accepted(void *ctx, int fd)

@@ -21,6 +21,7 @@
 #include "hooks.h"
 #include "node.h"
 
+#define NS_PER_S	 1000000000ULL
 #define LISTEN_BACKLOG	 4096
 #define RELEASE_PAUSE_NS 20000000L
 #define RELEASE_TRIES	 50
@@ -183,10 +184,22 @@ static bool is_released_soon(int err, unsigned int *tries)
 static int open_peers(struct node *node)
 {
 	const struct config *config = &node->config;
+	const struct config_timeouts *timeouts = &config->timeouts;
+	const struct conn_limits limits = {
+		.per_peer = config->cache.per_peer,
+		.waiting = config->cache.waiting,
+		.keepalive_s = timeouts->tcp_keepalive_ns / NS_PER_S,
+		.connect_ns = timeouts->connect_ns,
+		.idle_ns = config->cache.idle_ns,
+		.lifetime_ns = config->cache.lifetime_ns,
+		.ping_interval_ns = timeouts->ping_interval_ns,
+		.ping_timeout_ns = timeouts->ping_timeout_ns,
+		.ping_while_idle = timeouts->ping_while_idle,
+	};
 	char endpoint[ROSTER_ENDPOINT_BYTES];
 	unsigned int tries = 0;
-	int err = conn_cache_open(&node->conns, node->loop, node->tls, &node->roster,
-				  config->per_peer, &hooks_conn, node);
+	int err = conn_cache_open(&node->conns, node->loop, node->tls, &node->roster, &limits,
+				  &hooks_conn, node);
 
 	if (err)
 		return err;

@@ -35,6 +35,8 @@ struct beat {
 	uint32_t sent;	     /* number of the last PING */
 	uint32_t answered;   /* number of the last PING that was answered */
 	uint64_t waiting_ns; /* when the oldest unanswered PING was sent, 0: none */
+	uint32_t own;	     /* enum verdict_reason by what this connection tells */
+	bool others_late;    /* a PONG on another connection */
 	uint32_t noted;	     /* enum verdict_reason as the kernel has it from us */
 };
 
@@ -53,10 +55,21 @@ static bool is_heartbeat(const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 	return !memcmp(opaque, magic, sizeof(magic));
 }
 
-static void note(struct beat *beat, uint32_t reason)
+/* The one place where the two sources meet; what this connection tells comes first. */
+static void tell_kernel(struct beat *beat)
 {
+	uint32_t reason = beat->own;
+
+	if (!reason && beat->others_late)
+		reason = VERDICT_REASON_LATE;
 	if (beat->noted != reason && !pins_note(beat->heartbeat->pins, &beat->key, reason))
 		beat->noted = reason;
+}
+
+static void note(struct beat *beat, uint32_t reason)
+{
+	beat->own = reason;
+	tell_kernel(beat);
 }
 
 static void ping(struct beat *beat)
@@ -179,12 +192,22 @@ bool heartbeat_ack(struct heartbeat *heartbeat, size_t index,
 		return false;
 	memcpy(&number, opaque + sizeof(magic), sizeof(number));
 	beat->waiting_ns = number == beat->sent ? 0 : loop_now_ns(heartbeat->loop);
-	if (beat->noted) {
+	if (beat->own) {
 		note(beat, VERDICT_REASON_NONE);
 		loop_arm(heartbeat->loop, &beat->tick,
 			 loop_now_ns(heartbeat->loop) + heartbeat->interval_ns);
 	}
 	return !beat->waiting_ns;
+}
+
+void heartbeat_late(struct heartbeat *heartbeat, size_t index, const struct knell_peer_key *key,
+		    bool late)
+{
+	struct beat *beat = &heartbeat->beats[index];
+
+	beat->key = *key;
+	beat->others_late = late;
+	tell_kernel(beat);
 }
 
 void heartbeat_dialled(struct heartbeat *heartbeat, size_t index, const struct knell_peer_key *key,

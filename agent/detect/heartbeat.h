@@ -33,6 +33,13 @@ void heartbeat_attach(struct heartbeat *heartbeat, size_t index, const struct kn
 bool heartbeat_ack(struct heartbeat *heartbeat, size_t index,
 		   const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
 
+/**
+ * heartbeat_late - on other connections to that peer a PONG is late, or no longer. What the kernel
+ * is told is this and the heartbeat's own view taken together.
+ */
+void heartbeat_late(struct heartbeat *heartbeat, size_t index, const struct knell_peer_key *key,
+		    bool late);
+
 /** heartbeat_dialled - an attempt to connect ended; -ECONNREFUSED: host there, program gone. */
 void heartbeat_dialled(struct heartbeat *heartbeat, size_t index, const struct knell_peer_key *key,
 		       int err);

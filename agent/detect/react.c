@@ -21,6 +21,7 @@ struct matter {
 	const struct knell_record *record;
 	struct roster_peer *peer;
 	struct react_outcome *outcome;
+	const char *words; /* the verdict, for those whose calls end by it */
 };
 
 static void keep_state(const struct matter *matter)
@@ -37,7 +38,8 @@ static void stop_dialling(const struct matter *matter)
 
 static void evict_all(const struct matter *matter)
 {
-	matter->outcome->evicted += conn_evict_peer(matter->react->conns, matter->peer);
+	matter->outcome->evicted +=
+		conn_evict_peer(matter->react->conns, matter->peer, matter->words);
 }
 
 static void drop_idle(const struct matter *matter)
@@ -45,9 +47,14 @@ static void drop_idle(const struct matter *matter)
 	matter->outcome->evicted += conn_drop_idle(matter->react->conns, matter->peer);
 }
 
+static void turn_away(const struct matter *matter)
+{
+	conn_turn_away(matter->react->conns, matter->peer, matter->words);
+}
+
 static void evict_stalled(const struct matter *matter)
 {
-	if (!conn_evict_cookie(matter->react->conns, matter->record->cookie))
+	if (!conn_evict_cookie(matter->react->conns, matter->record->cookie, matter->words))
 		matter->outcome->evicted++;
 }
 
@@ -157,6 +164,7 @@ static const struct row {
 	{KNELL_RECORD_VERDICT, SILENT, true, false, stop_dialling},
 	{KNELL_RECORD_VERDICT, IN(VERDICT_DEAD), true, false, evict_all},
 	{KNELL_RECORD_VERDICT, IN(VERDICT_LOST), true, false, drop_idle},
+	{KNELL_RECORD_VERDICT, SILENT | IN(VERDICT_ISOLATED), true, false, turn_away},
 	{KNELL_RECORD_STALLED, ANY, true, false, evict_stalled},
 	{KNELL_RECORD_VERDICT, ANY, false, false, stamp_reaction},
 	{KNELL_RECORD_STALLED, ANY, false, false, stamp_reaction},
@@ -179,9 +187,11 @@ void react_verdict(void *ctx, const struct knell_record *record, enum ring_origi
 	struct roster_peer *peer = roster_by_key(react->roster, &record->key);
 	struct react_outcome outcome = {
 		.record = record, .peer = peer, .repaired = origin == RING_REPAIRED};
-	const struct matter matter = {react, record, peer, &outcome};
+	char words[WORDS_RECORD_BYTES];
+	const struct matter matter = {react, record, peer, &outcome, words};
 	const struct row *row;
 
+	words_verdict(words, sizeof(words), record, peer ? peer->name : NULL);
 	for (row = rows; row < rows + sizeof(rows) / sizeof(rows[0]); row++)
 		if (row->kind == record->kind && row->to & IN(record->to) &&
 		    (!row->member || peer) && (!row->news || origin != RING_KNOWN))

@@ -7,6 +7,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -235,5 +236,27 @@ char *words_record_text(char *text, size_t size, const struct knell_record *reco
 		 who, what, words_reason(record->reason),
 		 words_phi(phi, sizeof(phi), record->phi_md), record->sends, record->tuples,
 		 record->tuples == 1 ? "" : "s", heard, record->epoch, record->seq);
+	return text;
+}
+
+char *words_verdict(char *text, size_t size, const struct knell_record *record, const char *name)
+{
+	char address[WORDS_ADDRESS_BYTES], what[160], phi[16], age[WORDS_AGE_BYTES];
+	bool known = record->began_ns && record->began_ns < record->ts_ns;
+
+	if (!name)
+		name = words_address(address, sizeof(address), record->key.addr);
+	if (record->kind == KNELL_RECORD_STALLED)
+		snprintf(what, sizeof(what), "the connection from port %u to %.64s has stalled",
+			 record->local_port, name);
+	else if (record->to == VERDICT_ISOLATED)
+		snprintf(what, sizeof(what), "this node is isolated, %.64s out of its reach", name);
+	else
+		snprintf(what, sizeof(what), "%.64s is %s", name, words_state(record->to));
+	snprintf(text, size, "%s: %s, phi %s, %u unanswered on %u tuple%s%s%s", what,
+		 words_reason(record->reason), words_phi(phi, sizeof(phi), record->phi_md),
+		 record->sends, record->tuples, record->tuples == 1 ? "" : "s",
+		 known ? ", silent " : "",
+		 known ? words_age(age, sizeof(age), record->ts_ns - record->began_ns) : "");
 	return text;
 }

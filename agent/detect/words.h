@@ -61,6 +61,14 @@ char *words_loss(char *text, size_t size, __u32 loss_ppm);
 char *words_wall(char *text, size_t size, __u64 realtime_ns);
 
 /**
+ * words_verdict - one ring record for those whom its verdict concerns: "h3 is dead: connection
+ * attempt unanswered, phi 12.0, 70 unanswered on 8 tuples, silent 520 ms".
+ *
+ * @name: the peer's configured name, NULL when it has none.
+ */
+char *words_verdict(char *text, size_t size, const struct knell_record *record, const char *name);
+
+/**
  * words_record_text - one ring record as one line for a log, evidence included.
  *
  * @name: the peer's configured name, NULL when it has none.

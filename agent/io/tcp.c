@@ -405,6 +405,18 @@ int tcp_fd(const struct tcp *tcp)
 	return tcp->fd;
 }
 
+void tcp_keepalive(int fd, unsigned idle_s)
+{
+	const int on = 1, s = (int)idle_s, probes = TCP_KEEPALIVE_PROBES;
+
+	if (!idle_s)
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &s, sizeof(s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &s, sizeof(s));
+	setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+}
+
 void tcp_close(struct tcp *tcp)
 {
 	if (!tcp || tcp->detached)

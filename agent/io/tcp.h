@@ -89,6 +89,14 @@ void tcp_resume(struct tcp *tcp);
 int tcp_fd(const struct tcp *tcp);
 
 /*
+ * Lets the kernel ask on the connected `fd` after `idle_s` of silence, and again as long after each
+ * of TCP_KEEPALIVE_PROBES questions before it gives up; 0: leaves everything as the system has it.
+ * Best effort: the connection is as good without.
+ */
+enum { TCP_KEEPALIVE_PROBES = 3 };
+void tcp_keepalive(int fd, unsigned idle_s);
+
+/*
  * Gives `tcp` up gracefully: delivers the queue, then FIN, then reads and drops until the peer's
  * FIN (closing with data unread would send a RST, and that could overtake our last words), for
  * TCP_LINGER_NS at most. NULL is allowed.

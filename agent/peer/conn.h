@@ -22,26 +22,30 @@
 
 struct conn;
 struct conn_cache;
+struct conn_cause;
 
-/* What the cache may do; the configuration's [cache] and [timeouts]. */
+/* What the cache may do; the configuration's [cache] and [timeouts]. Zero means never or none. */
 struct conn_limits {
-	unsigned int per_peer; /* dialled to one peer at most, the heartbeat's included */
-	unsigned int waiting;  /* conn_wait()s for one peer at most */
-	uint64_t connect_ns;   /* for an attempt, up to a connection that is ready */
-	uint64_t idle_ns; /* a pooled connection that nobody leased for so long ends; 0: never */
-	uint64_t lifetime_ns;	   /* a pooled connection as old as that is replaced; 0: never */
-	uint64_t ping_interval_ns; /* HTTP/2 PING on every ready connection, leased or idle; 0: none
-				    */
-	uint64_t ping_timeout_ns;  /* a PONG later than that makes the peer `degraded`, nothing else
-				    */
+	/* Dialled to one peer at most, the heartbeat's included; one more while one is replaced. */
+	unsigned int per_peer;
+	unsigned int waiting;	   /* conn_wait()s for one peer at most */
+	unsigned int keepalive_s;  /* TCP keepalive on every connection, made or accepted */
+	uint64_t connect_ns;	   /* for an attempt, up to a connection that is ready */
+	uint64_t idle_ns;	   /* a pooled connection that nobody leased for so long ends */
+	uint64_t lifetime_ns;	   /* a pooled connection as old as that is replaced */
+	uint64_t ping_interval_ns; /* HTTP/2 PING on every pooled connection that is ready */
+	uint64_t ping_timeout_ns;  /* a PONG later than that makes the peer `degraded` */
+	bool ping_while_idle;	   /* also when nobody leases it */
 };
 
 enum conn_role { CONN_HEARTBEAT, CONN_POOL, CONN_ACCEPTED };
-enum conn_state { CONN_CONNECTING, CONN_READY, CONN_LEASED };
+/* CONN_RETIRING: leased, but never again; it ends in order with the last return. */
+enum conn_state { CONN_CONNECTING, CONN_READY, CONN_LEASED, CONN_RETIRING };
 
 struct conn_info {
 	uint64_t id;			/* never used twice while the agent runs */
-	const struct roster_peer *peer; /* NULL: accepted, and not yet known whose it is */
+	const struct roster_peer *peer; /* NULL: accepted, a client's or not yet known whose */
+	const char *name;		/* the peer's or the client's; NULL: not yet known */
 	enum conn_role role;
 	enum conn_state state;
 	unsigned int leases;
@@ -50,7 +54,10 @@ struct conn_info {
 	int fd;		 /* -1 while there is none */
 };
 
-/* What the heartbeat hears; called from the loop. Abort nothing of the cache's inside. */
+/*
+ * What others hear; called from the loop, or from within a call that ends connections. Change
+ * nothing of the cache's inside. Those from `late` on may be NULL.
+ */
 struct conn_hooks {
 	/* Called on a fresh socket before it connects; role tells what it will be. */
 	int (*prepare)(void *ctx, int fd, enum conn_role role);
@@ -67,10 +74,14 @@ struct conn_hooks {
 	void (*late)(void *ctx, struct roster_peer *peer, bool late);
 	/* Somebody asks something on an accepted connection; see http2_callbacks.on_request. */
 	void (*request)(void *ctx, struct http2_stream *stream, const struct http2_head *head);
-	/* May one whose certificate is of @name, which is no peer, ask on connections of its own?
+	/*
+	 * May one whose certificate is of @name, which is no peer, ask on connections of its own?
+	 * NULL: no. At most CONN_CLIENTS_MAX such connections are there at once.
 	 */
 	bool (*admits)(void *ctx, const char *name);
 };
+
+#define CONN_CLIENTS_MAX 256
 
 /* Somebody who waits for a connection; embedded there, zeroed but for `granted`. */
 struct conn_wait {
@@ -80,23 +91,27 @@ struct conn_wait {
 	 * attempt to dial failed as it says.
 	 */
 	void (*granted)(struct conn_wait *wait, int err, const char *reason, struct conn *conn);
-	TAILQ_ENTRY(conn_wait) entry;
 	const struct roster_peer *peer; /* NULL: not waiting */
+	/* The cache's. */
+	TAILQ_ENTRY(conn_wait) entry;
+	struct conn_cause *cause;
+	int err;
 };
 
 /**
  * conn_cache_open - keep connections to every peer of @roster, the heartbeat's first.
  *
  * Dials up to limits->per_peer at once, one at a time per peer, with jittered backoff; those that
- * idled away are dialled again when somebody waits. Limits are copied; roster, hooks and context
- * must outlive the cache. 0 or -ENOMEM.
+ * idled away are dialled again, one by one, when a lease finds no pooled connection unused. Limits
+ * are copied; roster, hooks and context must outlive the cache. 0 or -ENOMEM.
  */
 int conn_cache_open(struct conn_cache **cache, struct loop *loop, struct tls_context *tls,
 		    struct roster *roster, const struct conn_limits *limits,
 		    const struct conn_hooks *hooks, void *ctx);
 
-/** conn_cache_close - abort everything and free the cache; what is leased keeps its memory until it
- * is returned. NULL is allowed.
+/**
+ * conn_cache_close - abort everything and free the cache; what is leased keeps its memory until it
+ * is returned. Who still waits is forgotten. NULL is allowed.
  */
 void conn_cache_close(struct conn_cache *cache);
 
@@ -120,7 +135,8 @@ int conn_lease(struct conn_cache *cache, const struct roster_peer *peer, struct 
 /**
  * conn_wait - stand in line for a lease, first come first served.
  *
- * 0, and wait->granted comes; -EHOSTDOWN or -ENETDOWN as above, -ENOBUFS when limits.waiting wait
+ * 0, and wait->granted comes, at the end of this batch if the last attempt to dial has failed and
+ * nothing else is ready; -EHOSTDOWN or -ENETDOWN as above, -ENOBUFS when limits.waiting wait
  * already. The caller bounds the time: conn_wait_forget() takes it out of the line at any moment,
  * also when it does not wait.
  */
@@ -140,7 +156,7 @@ void conn_return(struct conn *conn, bool failed);
 struct http2 *conn_http2(const struct conn *conn);
 
 /** conn_reason - why the lease's connection has ended, in words ("h3 is dead: ..."); "" while it
- * has not. Valid until the next connection to that peer ends.
+ * has not. Valid until the lease is returned.
  */
 const char *conn_reason(const struct conn *conn);
 
@@ -151,15 +167,21 @@ bool conn_has(const struct conn_cache *cache, const struct roster_peer *peer);
  * conn_evict_peer - end every connection from and to @peer; returns how many. @reason is what calls
  * in flight end with: all streams on it are told by the end of the loop's batch (see http2_stream).
  * conn_evict_id / conn_evict_cookie - end one; returns 0 or -ENOENT.
- * conn_drop_idle - end the pool's connections that nobody leases; returns how many.
  * conn_clear - end all; returns how many. All of them are dialled again as the peers' state allows.
+ * conn_drop_idle - end the pool's connections that nobody leases; returns how many.
  */
 unsigned int conn_evict_peer(struct conn_cache *cache, const struct roster_peer *peer,
 			     const char *reason);
-int conn_evict_id(struct conn_cache *cache, uint64_t id);
+int conn_evict_id(struct conn_cache *cache, uint64_t id, const char *reason);
 int conn_evict_cookie(struct conn_cache *cache, uint64_t cookie, const char *reason);
+unsigned int conn_clear(struct conn_cache *cache, const char *reason);
 unsigned int conn_drop_idle(struct conn_cache *cache, const struct roster_peer *peer);
-unsigned int conn_clear(struct conn_cache *cache);
+
+/**
+ * conn_turn_away - @peer is silent, or this node is cut off, as peer->state says: who waits for it
+ * waits no longer, for @reason.
+ */
+void conn_turn_away(struct conn_cache *cache, const struct roster_peer *peer, const char *reason);
 
 /** conn_allow - may new connections to @peer be dialled? Allowing dials at once, without backoff.
  */

@@ -2,7 +2,8 @@
 /*
  * conn_entry.c - one connection of the cache. See conn_entry.h.
  *
- * Room: peer. Calls io/http2, io/loop, roster and slots; called by conn.c.
+ * Room: peer. Calls io/http2, io/tcp, io/loop, roster, slots and conn_cause; called by conn.c,
+ * conn_line.c and conn_accept.c.
  *
  * Happy path: new -> moved about -> ended -> freed by the loop.
  * Failure modes: ended while leased: the socket goes at once, the memory with the last lease, which
@@ -11,6 +12,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include "io/tcp.h"
 #include "peer/conn_entry.h"
 
 #ifndef SO_COOKIE
@@ -39,6 +41,7 @@ int conn_entry_open(struct conn_book *book, struct loop *loop, void (*gone)(stru
 	err = slots_open(&book->slots, sizeof(struct conn));
 	TAILQ_INIT(&book->all);
 	TAILQ_INIT(&book->strangers);
+	TAILQ_INIT(&book->clients);
 	return err;
 }
 
@@ -47,10 +50,21 @@ void conn_entry_close(struct conn_book *book)
 	loop_reap(book->loop, &book->close_task);
 }
 
+void conn_entry_hold(struct conn_book *book)
+{
+	book->held++;
+}
+
+void conn_entry_release(struct conn_book *book)
+{
+	book_put(book);
+}
+
 static void entry_free(struct conn *conn)
 {
 	struct conn_book *book = conn->book;
 
+	conn_cause_put(conn->cause);
 	slots_give(book->slots, conn);
 	book_put(book);
 }
@@ -59,6 +73,7 @@ static void run_free(struct loop_task *task)
 {
 	struct conn *conn = LOOP_OWNER(task, struct conn, free_task);
 
+	loop_disarm(conn->book->loop, &conn->chore);
 	http2_abort(conn->http2);
 	entry_free(conn);
 }
@@ -135,13 +150,31 @@ struct sockaddr_storage conn_entry_from(const struct conn *conn)
 	return whole(&conn->from);
 }
 
-void conn_entry_ready(struct conn *conn)
+void conn_entry_ready(struct conn *conn, unsigned int keepalive_s)
 {
 	socklen_t size = sizeof(conn->cookie);
+	int fd = http2_fd(conn->http2);
 
 	conn->state = CONN_READY;
-	if (getsockopt(http2_fd(conn->http2), SOL_SOCKET, SO_COOKIE, &conn->cookie, &size))
+	/* Not before: what the kernel side sets when a connection is established is for all. */
+	tcp_keepalive(fd, keepalive_s);
+	if (getsockopt(fd, SOL_SOCKET, SO_COOKIE, &conn->cookie, &size))
 		conn->cookie = 0;
+}
+
+bool conn_entry_client(struct conn *conn, const char *name)
+{
+	struct conn_list *clients = &conn->book->clients;
+	const struct conn *each;
+	unsigned int count = 0;
+
+	TAILQ_FOREACH(each, clients, of_list)
+		count++;
+	if (count >= CONN_CLIENTS_MAX)
+		return false;
+	conn->name = name;
+	conn_entry_move(conn, clients);
+	return true;
 }
 
 struct conn *conn_entry_by_id(const struct conn_book *book, uint64_t id)
@@ -171,34 +204,71 @@ void conn_entry_move(struct conn *conn, struct conn_list *list)
 	TAILQ_INSERT_TAIL(list, conn, of_list);
 }
 
-void conn_entry_end(struct conn *conn)
+static void take_out(struct conn *conn)
 {
 	TAILQ_REMOVE(conn->list, conn, of_list);
 	TAILQ_REMOVE(&conn->book->all, conn, of_cache);
 	conn->ended = true;
+}
+
+void conn_entry_end(struct conn *conn, struct conn_cause *cause)
+{
+	take_out(conn);
 	if (!conn->leases) {
 		loop_reap(conn->book->loop, &conn->free_task);
 		return;
 	}
+	/* Its memory may outlive the loop. */
+	loop_disarm(conn->book->loop, &conn->chore);
+	conn->cause = conn_cause_hold(cause);
 	http2_abort(conn->http2);
 	conn->http2 = NULL;
 }
 
-int conn_entry_lease(struct conn_list *list, struct conn **conn)
+void conn_entry_leave(struct conn *conn)
+{
+	take_out(conn);
+	http2_goaway_close(conn->http2);
+	conn->http2 = NULL;
+	loop_reap(conn->book->loop, &conn->free_task);
+}
+
+static bool has_room(const struct conn *conn)
+{
+	return conn->leases < http2_streams_max(conn->http2) && !http2_is_leaving(conn->http2);
+}
+
+static bool is_better(const struct conn *conn, const struct conn *best)
+{
+	if (conn->state != CONN_READY && conn->state != CONN_LEASED)
+		return false;
+	if (!best)
+		return true;
+	if (conn->role != best->role)
+		return conn->role == CONN_POOL;
+	return conn->leases < best->leases;
+}
+
+struct conn *conn_entry_best(const struct conn_list *list)
 {
 	struct conn *each, *best = NULL;
 
-	TAILQ_FOREACH(each, list, of_list)
-		if (each->role != CONN_ACCEPTED && each->state != CONN_CONNECTING &&
-		    (!best || each->leases < best->leases))
-			best = each;
-	if (!best)
-		return -EAGAIN;
-	best->leases++;
-	best->state = CONN_LEASED;
-	conn_entry_move(best, list);
-	*conn = best;
-	return 0;
+	TAILQ_FOREACH(each, list, of_list) {
+		if (!is_better(each, best) || !has_room(each))
+			continue;
+		best = each;
+		/* The list begins with the oldest lease: there is none better. */
+		if (best->role == CONN_POOL && !best->leases)
+			break;
+	}
+	return best;
+}
+
+void conn_entry_lease(struct conn *conn)
+{
+	conn->leases++;
+	conn->state = CONN_LEASED;
+	conn_entry_move(conn, conn->list);
 }
 
 void conn_entry_put(struct conn *conn)
@@ -207,7 +277,7 @@ void conn_entry_put(struct conn *conn)
 		return;
 	if (conn->ended)
 		entry_free(conn);
-	else
+	else if (conn->state == CONN_LEASED)
 		conn->state = CONN_READY;
 }
 
@@ -216,6 +286,7 @@ struct conn_info conn_entry_info(const struct conn *conn)
 	return (struct conn_info){
 		.id = conn->id,
 		.peer = conn->peer,
+		.name = conn->peer ? conn->peer->name : conn->name,
 		.role = conn->role,
 		.state = conn->state,
 		.leases = conn->leases,

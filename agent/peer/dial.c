@@ -2,14 +2,14 @@
 /*
  * dial.c - when to dial a peer. See dial.h.
  *
- * Room: peer. Calls io/loop; called by conn.c.
+ * Room: peer. Calls io/loop and jitter; called by conn.c.
  *
  * Happy path: allowed -> attempt -> begun -> done -> next, until the owner lacks nothing.
  * Failure modes: an attempt fails: backoff with jitter, doubled to BACKOFF_MAX_NS. The owner holds
  * it down: attempted when that is over. Not allowed: no timer runs, nothing is attempted.
  */
-#include <sys/random.h>
 #include "peer/dial.h"
+#include "peer/jitter.h"
 
 #define BACKOFF_MIN_NS 50000000ULL
 #define BACKOFF_MAX_NS 1000000000ULL
@@ -17,11 +17,7 @@
 /* Between half and all of the backoff, so that peers which lost us together return apart. */
 static uint64_t jittered(uint64_t backoff_ns)
 {
-	uint32_t noise = 0;
-
-	if (getrandom(&noise, sizeof(noise), GRND_NONBLOCK) != sizeof(noise))
-		return backoff_ns;
-	return backoff_ns / 2 + (backoff_ns / 2 * noise >> 32);
+	return backoff_ns - jitter_ns(backoff_ns / 2);
 }
 
 static void dial_in(struct dial *dial, uint64_t delay_ns)

@@ -2,8 +2,8 @@
 /*
  * dial.h - when to dial a peer: one attempt at a time, apart from each other, or not at all.
  *
- * Room: peer. Calls io/loop only and knows nothing of connections. Called by conn.c, which embeds
- * one per peer and says in attempt() what a dial is.
+ * Room: peer. Calls io/loop only and knows nothing of connections. Called by conn_line.c, which
+ * embeds one per peer and says in attempt() what a dial is.
  */
 #ifndef KNELL_PEER_DIAL_H
 #define KNELL_PEER_DIAL_H
@@ -11,9 +11,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "io/loop.h"
-
-/* What an attempt may take, up to a connection that is ready. */
-#define DIAL_TIMEOUT_NS 3000000000ULL
 
 struct dial {
 	struct loop *loop;

@@ -134,22 +134,26 @@ uint64_t loop_now_ns(const struct loop *loop)
 	return NOW_NS;
 }
 
-unsigned int conn_evict_peer(struct conn_cache *cache, const struct roster_peer *peer)
+unsigned int conn_evict_peer(struct conn_cache *cache, const struct roster_peer *peer,
+			     const char *reason)
 {
 	(void)cache;
+	(void)reason;
 	FUZZ_HOLDS(peer >= bench.roster.peers && peer < bench.roster.peers + bench.roster.count);
 	return 1;
 }
 
-int conn_evict_id(struct conn_cache *cache, uint64_t id)
+int conn_evict_id(struct conn_cache *cache, uint64_t id, const char *reason)
 {
 	(void)cache;
+	(void)reason;
 	return id == 1 ? 0 : -ENOENT;
 }
 
-unsigned int conn_clear(struct conn_cache *cache)
+unsigned int conn_clear(struct conn_cache *cache, const char *reason)
 {
 	(void)cache;
+	(void)reason;
 	return 2;
 }
 
