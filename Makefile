@@ -51,6 +51,8 @@ LAB_TOOLS := $(patsubst tests/lab/%.c,$(BUILD)/lab_%,$(sort $(wildcard tests/lab
 # For the scripts that run what was built.
 RUN_ENV   := KNELL_BUILD="$(abspath $(BUILD))"
 TEST_BINARIES := $(UNIT) $(BUILD)/sim $(BENCH) $(LAB_TOOLS)
+# gRPC clients from npm, for the tests that call a node as anybody's program would.
+GRPC_JS   := $(BUILD)/grpc/node_modules/.package-lock.json
 
 .DELETE_ON_ERROR:
 # Objects of tests are made by pattern rules; keep them, or every call makes them again.
@@ -139,23 +141,27 @@ $(BUILD)/unit/%: $(BUILD)/tests/unit/%.o $(TEST_LIB) $(AGENT_LIB)
 	@echo '  LD    $@'
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -lcheck -lsubunit -lpthread -lrt -lm -o $@
 
-$(BUILD)/lab_%: $(BUILD)/tests/lab/%.o
+$(BUILD)/lab_%: $(BUILD)/tests/lab/%.o $(AGENT_LIB)
 	@echo '  LD    $@'
-	$(Q)$(CC) $(LDFLAGS) $^ -o $@
+	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
 $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(AGENT_LIB)
 	@echo '  LD    $@'
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
+$(GRPC_JS): tests/grpc/install tests/grpc/package.json tests/grpc/package-lock.json $(SETUP)
+	@echo '  NPM   $(BUILD)/grpc'
+	$(Q)tests/grpc/install $(BUILD)/grpc
+
 tests: $(BINARIES) $(TEST_BINARIES)
 
-check: tests
+check: tests $(GRPC_JS)
 	@$(RUN_ENV) tests/run check
 
-bench: tests
+bench: tests $(GRPC_JS)
 	@$(RUN_ENV) tests/run bench
 
-soak: tests
+soak: tests $(GRPC_JS)
 	@$(RUN_ENV) tests/run soak
 
 demo: $(BINARIES)

@@ -93,6 +93,8 @@ int main(int argc, char **argv)
 		printf("%s: node %s, %zu peers, certificate good\n", path, node.config.name,
 		       node.config.peer_count);
 	else
+		err = node_open(&node);
+	if (!err && !test)
 		err = node_run(&node);
 	node_close(&node);
 	return err ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -338,7 +338,7 @@ static void log_standing(const struct node *node)
 				 words_state(peer->state));
 }
 
-int node_run(struct node *node)
+int node_open(struct node *node)
 {
 	const struct step *step;
 	int err;
@@ -368,6 +368,11 @@ int node_run(struct node *node)
 	log_standing(node);
 	log_info(&node->log, "running", "node=%s peers=%zu profile=%s", node->config.name,
 		 node->roster.count, load_profile_name(node->config.profile));
+	return 0;
+}
+
+int node_run(struct node *node)
+{
 	return loop_run(node->loop);
 }
 

@@ -60,7 +60,12 @@ int node_read(struct node *node, const char *path);
 /** node_check - after node_read: would the peers believe us? 0, or -EINVAL with node->why. */
 int node_check(struct node *node);
 
-/** node_run - open everything, run until a signal. 0 or a negative errno, already logged. */
+/** node_open - open everything and start to dial. 0 or a negative errno, already logged. */
+int node_open(struct node *node);
+
+/** node_run - after node_open: run until a signal, or until someone stops the loop. 0 or a negative
+ * errno.
+ */
 int node_run(struct node *node);
 
 /** node_close - give back whatever is open, after any of the above has failed too. */

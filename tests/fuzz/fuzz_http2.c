@@ -25,6 +25,8 @@
 #define PIECE_BYTES_MAX	  (FRAME_HEAD_BYTES + UINT8_MAX)
 #define ANSWER		  "no such thing"
 #define OUTGOING_MAX	  (16 << 20)
+#define SEND_BYTES	  (1 << 20)
+#define CANCEL_CODE	  8
 #define SETTINGS_TYPE	  4
 #define SETTINGS_ACK_FLAG 1
 
@@ -49,7 +51,19 @@ enum step {
 	STEPS
 };
 
-enum action { ACT_NOTHING, ACT_ABORT, ACT_GOAWAY, ACT_PING, ACT_ANSWER, ACTIONS };
+enum action {
+	ACT_NOTHING,
+	ACT_ABORT,
+	ACT_GOAWAY,
+	ACT_PING,
+	ACT_ANSWER, /* the whole response */
+	ACT_OPEN,   /* a request, as client */
+	ACT_SEND,   /* a piece of the body, larger than any window */
+	ACT_END,
+	ACT_RESET,
+	ACT_FORGET,
+	ACTIONS
+};
 
 struct tls {
 	const struct tls_callbacks *callbacks;
@@ -68,9 +82,10 @@ static struct {
 	bool clogged;
 	size_t said;
 	struct http2 *http2; /* NULL once the owner has let go */
-	bool released;
+	bool released, server;
 	int ready, closed;
 	struct http2_stream *stream; /* the last that was taken and lives */
+	struct http2_stream *responded;
 	unsigned int open_streams;
 	uint8_t action;
 	uint8_t piece[PIECE_BYTES_MAX];
@@ -188,19 +203,94 @@ void tls_abort(struct tls *tls)
 
 /* ---- the owner ---- */
 
-static void answer(struct http2_stream *stream)
+static int respond(struct http2_stream *stream)
 {
 	static const struct http2_field head[] = {
 		{":status", "200"},
 		{"content-type", "application/grpc"},
 	};
+	int err = http2_stream_respond(stream, head, 2, false);
+
+	if (!err)
+		world.responded = stream;
+	return err;
+}
+
+static void answer(struct http2_stream *stream)
+{
 	static const struct http2_field trailers[] = {{"grpc-status", "5"},
 						      {"grpc-message", ANSWER}};
 
-	if (http2_stream_respond(stream, head, 2, false))
+	if (respond(stream))
 		return;
 	http2_stream_send(stream, ANSWER, sizeof(ANSWER));
 	http2_stream_end(stream, trailers, 2);
+}
+
+static const struct http2_stream_callbacks stream_callbacks;
+
+static void open_stream(struct http2 *http2)
+{
+	static const struct http2_field head[] = {
+		{":method", "POST"},
+		{":scheme", "https"},
+		{":path", "/x"},
+		{":authority", "b"},
+	};
+	struct http2_stream *fresh = NULL;
+	int err;
+
+	err = http2_stream_open(http2, head, 4, &stream_callbacks, NULL, &fresh);
+	FUZZ_HOLDS(err == 0 || err == -ENOTCONN);
+	FUZZ_HOLDS(err == 0 || !world.ready || world.closed || http2_is_leaving(http2));
+	if (err)
+		return;
+	world.open_streams++;
+	world.stream = fresh;
+}
+
+static void send_piece(struct http2_stream *stream)
+{
+	static const uint8_t piece[SEND_BYTES];
+	size_t queued = http2_stream_queued(stream);
+	int err = http2_stream_send(stream, piece, sizeof(piece));
+
+	FUZZ_HOLDS(err == 0 || err == -ENOBUFS || err == -EPIPE);
+	FUZZ_HOLDS(http2_stream_queued(stream) == queued + (err ? 0 : sizeof(piece)));
+	FUZZ_HOLDS(http2_stream_queued(stream) <= HTTP2_STREAM_QUEUE_BYTES_MAX);
+}
+
+/* The stream is the owner's no more: it will not be told of its end. */
+static void let_go(enum action action)
+{
+	struct http2_stream *stream = world.stream;
+
+	world.stream = world.responded = NULL;
+	world.open_streams--;
+	if (action == ACT_RESET)
+		http2_stream_reset(stream, CANCEL_CODE);
+	else
+		http2_stream_forget(stream);
+}
+
+static void act_on_stream(enum action action)
+{
+	static const struct http2_field trailers[] = {{"grpc-status", "0"}};
+
+	if (!world.stream)
+		return;
+	/* A server's head comes before its body. */
+	if (world.server && world.responded != world.stream &&
+	    (action == ACT_SEND || action == ACT_END))
+		respond(world.stream);
+	if (action == ACT_ANSWER && world.server)
+		answer(world.stream);
+	else if (action == ACT_SEND)
+		send_piece(world.stream);
+	else if (action == ACT_END)
+		http2_stream_end(world.stream, trailers, world.server ? 1 : 0);
+	else if (action == ACT_RESET || action == ACT_FORGET)
+		let_go(action);
 }
 
 static void act(enum action action)
@@ -221,9 +311,16 @@ static void act(enum action action)
 	case ACT_PING:
 		http2_ping(http2, (const uint8_t *)"01234567");
 		break;
+	case ACT_OPEN:
+		if (!world.server)
+			open_stream(http2);
+		break;
 	case ACT_ANSWER:
-		if (world.stream)
-			answer(world.stream);
+	case ACT_SEND:
+	case ACT_END:
+	case ACT_RESET:
+	case ACT_FORGET:
+		act_on_stream(action);
 		break;
 	default:
 		http2_fd(http2);
@@ -275,24 +372,36 @@ static void on_stream_data(void *ctx, const uint8_t *data, size_t len)
 	hear_stream();
 }
 
-static void on_stream_end(void *ctx)
+static void on_stream_event(void *ctx)
 {
 	(void)ctx;
 	hear_stream();
 }
 
-/* Also after the connection was given up: each stream ends once, and never silently. */
+static void on_stream_head(void *ctx, const struct http2_head *head)
+{
+	(void)ctx;
+	FUZZ_HOLDS(!world.server && head->used <= sizeof(head->text));
+	hear_stream();
+}
+
+/*
+ * Also after the connection was given up: each stream ends once, and never silently. Which of
+ * several it was is not told, so the owner acts on none of them from here on.
+ */
 static void on_stream_close(void *ctx, int64_t code)
 {
 	(void)ctx;
 	FUZZ_HOLDS(code >= HTTP2_STREAM_LOST && world.open_streams);
 	world.open_streams--;
-	world.stream = NULL;
+	world.stream = world.responded = NULL;
 }
 
 static const struct http2_stream_callbacks stream_callbacks = {
+	.on_head = on_stream_head,
 	.on_data = on_stream_data,
-	.on_end = on_stream_end,
+	.on_end = on_stream_event,
+	.on_writable = on_stream_event,
 	.on_close = on_stream_close,
 };
 
@@ -493,6 +602,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	STAILQ_INIT(&world.deferred);
 	STAILQ_INIT(&world.reaping);
 	callbacks = flags & MUTE_OWNER ? &mute : &attentive;
+	world.server = flags & SERVER;
 	if (flags & SERVER)
 		err = http2_server(NULL, -1, NULL, callbacks, NULL, &world.http2);
 	else

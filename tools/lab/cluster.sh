@@ -4,7 +4,8 @@
 #
 # Every host runs its own instance (own pins, own agent); `knell -j event` follows each of them into
 # a file, one JSON object per line, stamped by the kernel's monotonic clock, which the lab's cut uses
-# too. Set CLUSTER_NAME before sourcing to have several side by side. cluster_down removes all of it
+# too. Programs of a host reach its agent by gRPC at HOST.grpc, and others as the client `tester`.
+# Set CLUSTER_NAME before sourcing to have several side by side. cluster_down removes all of it
 # and is safe to call at any moment.
 
 cluster_root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -92,6 +93,9 @@ cluster_config() {
 		echo "ca = $cluster_dir/ca.pem"
 		echo "[cache]"
 		echo "per_peer = $per_peer"
+		echo "[grpc]"
+		echo "local = $cluster_dir/$host.grpc"
+		echo "client = tester"
 		for other in $(cluster_others "$host"); do
 			echo "[peer $other]"
 			echo "address = $(cluster_endpoint "$other")"
@@ -157,6 +161,7 @@ cluster_up() {
 	cluster_dir=$(mktemp -d "${TMPDIR:-/tmp}/knell-$CLUSTER_NAME.XXXXXX")
 	lab up "$cluster_hosts" >/dev/null
 	"$KNELL_BUILD/knell" cert ca "$cluster_dir" >/dev/null
+	"$KNELL_BUILD/knell" cert node "$cluster_dir" tester >/dev/null # a client that is no node
 	for host in $(cluster_all); do
 		"$KNELL_BUILD/knell" cert node "$cluster_dir" "$host" \
 			"$(lab addr "$host" 4)" "$(lab addr "$host" 6)" >/dev/null

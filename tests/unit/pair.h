@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Two nodes on one loop, over real TLS on the loopback: a dials b and calls it, b serves.
+ * Called by: tests of what lies above the connection cache.
+ */
+#ifndef KNELL_TESTS_PAIR_H
+#define KNELL_TESTS_PAIR_H
+
+#include <stdbool.h>
+
+#include "io/loop.h"
+#include "peer/call.h"
+#include "peer/conn.h"
+#include "peer/roster.h"
+#include "peer/serve.h"
+
+struct pair {
+	char dir[64]; /* of the certificates */
+	struct loop *loop;
+	struct listener *listener;
+	struct tls_context *tls_a, *tls_b;
+	struct roster roster_a, roster_b; /* of one: the other node */
+	struct conn_cache *cache_a, *cache_b;
+	struct call_book *book; /* a's */
+	struct serve *serve;	/* b's */
+	struct timer look;
+	bool (*wanted)(void);
+	uint64_t deadline_ns;
+	bool timed_out;
+};
+
+/* Aborts the test on failure. `pair` must be zeroed, and not move. Nothing is dialled yet. */
+void pair_open(struct pair *pair, const struct conn_limits *limits);
+void pair_close(struct pair *pair);
+
+/* Of a's roster. */
+struct roster_peer *pair_b(struct pair *pair);
+
+/* Runs the loop until `wanted` (called every millisecond) says so, or aborts after seconds. */
+void pair_run_until(struct pair *pair, bool (*wanted)(void), unsigned int seconds);
+
+#endif
