@@ -46,7 +46,8 @@ enum {
  */
 struct http2_callbacks {
 	/*
-	 * Once: both sides have accepted each other's certificate and SETTINGS. `peer_name` is
+	 * Once, before any on_request: both sides have accepted each other's certificate, the
+	 * peer's SETTINGS have come and, to a client, ours are acknowledged. `peer_name` is
 	 * verified (see tls_peer_name()) and valid as long as the connection.
 	 */
 	void (*on_ready)(void *ctx, const char *peer_name);

@@ -4,6 +4,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -14,6 +15,11 @@ static void setup_stranger(void)
 {
 	/* By the right authority, but nobody's name. */
 	pair_open("cn", "b", &pair_limits, false);
+}
+
+static bool has_ack(void)
+{
+	return pair.a.acks;
 }
 
 START_TEST(turns_strangers_away)
@@ -126,6 +132,137 @@ START_TEST(caps_strangers_in_all)
 }
 END_TEST
 
+/* ---- those who may ask and are no peers ---- */
+
+static void setup_client(void)
+{
+	setup_stranger();
+	pair.b.admitted = "cn";
+}
+
+START_TEST(admits_a_client)
+{
+	struct conn_listing listing;
+	struct conn *conn = NULL;
+	unsigned int i;
+
+	pair_fill();
+	listing = pair_list(&pair.b);
+	for (i = 0; i < listing.count; i++) {
+		ck_assert_ptr_null(listing.entries[i].peer);
+		ck_assert_str_eq(listing.entries[i].name, "cn");
+		ck_assert_int_eq(listing.entries[i].role, CONN_ACCEPTED);
+		ck_assert_int_eq(listing.entries[i].state, CONN_READY);
+	}
+	ck_assert_int_eq(pair.b.refused, 0);
+	/* It is nobody's peer: no heartbeat counts, no verdict touches it, nobody leases it. */
+	ck_assert_int_eq(http2_ping(pair.a.heartbeat, (const uint8_t *)"12345678"), 0);
+	pair_run_until(has_ack);
+	ck_assert_int_eq(pair.b.pings, 0);
+	ck_assert_uint_eq(conn_evict_peer(pair.b.cache, pair_peer(&pair.b), "dead"), 0);
+	ck_assert_int_eq(conn_lease(pair.b.cache, pair_peer(&pair.b), &conn), -EAGAIN);
+	ck_assert_int_eq(conn_evict_id(pair.b.cache, listing.entries[0].id, "by hand"), 0);
+	ck_assert_uint_eq(pair_list(&pair.b).count, PAIR_POOL - 1);
+	ck_assert_uint_eq(conn_clear(pair.b.cache, "by hand"), PAIR_POOL - 1);
+	pair_run_until(pair_is_full);
+}
+END_TEST
+
+START_TEST(admits_only_whom_it_is_told_to)
+{
+	pair.b.admitted = "somebody";
+	conn_allow(pair.a.cache, pair_peer(&pair.a), true);
+	pair_run_until(pair_has_refused);
+	ck_assert_str_eq(pair.b.reason, "certificate is of 'cn', which is no peer of ours");
+}
+END_TEST
+
+START_TEST(bounds_the_clients)
+{
+	struct conn_limits limits = pair_limits;
+	unsigned int i;
+	struct conn_listing listing;
+
+	limits.per_peer = CONN_CLIENTS_MAX + 2;
+	pair_close();
+	pair_open("cn", "b", &limits, false);
+	pair.b.admitted = "cn";
+	conn_allow(pair.a.cache, pair_peer(&pair.a), true);
+	pair_run_until(pair_has_refused);
+	ck_assert_str_eq(pair.b.reason,
+			 "'cn' may ask, but 256 connections of clients are open already");
+	listing = pair_list(&pair.b);
+	for (i = 0; i < CONN_CLIENTS_MAX; i++)
+		ck_assert_int_eq(listing.entries[i].state, CONN_READY);
+}
+END_TEST
+
+/* ---- what is asked ---- */
+
+static int answer_code; /* 1: not yet */
+static char answer_status[16];
+
+static void on_answer_head(void *ctx, const struct http2_head *head)
+{
+	const char *status = head->value[HTTP2_GRPC_STATUS];
+
+	(void)ctx;
+	if (status)
+		snprintf(answer_status, sizeof(answer_status), "%s", status);
+}
+
+static void on_answer_close(void *ctx, int64_t code)
+{
+	(void)ctx;
+	answer_code = (int)code;
+}
+
+static const struct http2_stream_callbacks answer_callbacks = {
+	.on_head = on_answer_head,
+	.on_close = on_answer_close,
+};
+
+static bool is_answered(void)
+{
+	return answer_code != 1;
+}
+
+static void ask(const char *path)
+{
+	const struct http2_field head[] = {
+		{":method", "POST"}, {":scheme", "https"}, {":authority", "b"}, {":path", path}};
+	struct conn *conn = pair_lease();
+	struct http2_stream *stream = NULL;
+
+	answer_code = 1;
+	answer_status[0] = '\0';
+	ck_assert_int_eq(
+		http2_stream_open(conn_http2(conn), head, 4, &answer_callbacks, NULL, &stream), 0);
+	ck_assert_int_eq(http2_stream_end(stream, NULL, 0), 0);
+	pair_run_until(is_answered);
+	ck_assert_int_eq(answer_code, 0);
+	conn_return(conn, false);
+}
+
+START_TEST(hands_on_what_is_asked)
+{
+	if (_i) {
+		pair_close();
+		setup_client();
+	}
+	pair_fill();
+	ask("/knell.v1.Peer/Ping");
+	ck_assert_int_eq(pair.b.requests, 1);
+	ck_assert_str_eq(pair.b.path, "/knell.v1.Peer/Ping");
+	ck_assert_str_eq(answer_status, "0");
+	pair.b.takes_no_request = true;
+	ask("/knell.v1.Peer/Pong");
+	ck_assert_str_eq(pair.b.path, "/knell.v1.Peer/Pong");
+	ck_assert_str_eq(answer_status, HTTP2_GRPC_UNIMPLEMENTED);
+	ck_assert_int_eq(pair.a.requests, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("conn_accept");
@@ -133,7 +270,11 @@ int main(void)
 
 	tcase_add_test(tc, caps_strangers_of_one_source);
 	tcase_add_test(tc, caps_strangers_in_all);
-	tc = pair_case(suite, "clients", setup_stranger);
-	tcase_add_test(tc, turns_strangers_away);
+	tcase_add_loop_test(tc, hands_on_what_is_asked, 0, 2);
+	tcase_add_test(pair_case(suite, "nobody", setup_stranger), turns_strangers_away);
+	tc = pair_case(suite, "clients", setup_client);
+	tcase_add_test(tc, admits_a_client);
+	tcase_add_test(tc, admits_only_whom_it_is_told_to);
+	tcase_add_test(tc, bounds_the_clients);
 	return pair_run(suite);
 }
