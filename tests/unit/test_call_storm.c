@@ -242,6 +242,12 @@ static void note_id(void *ctx, const struct conn_info *info)
 		ids->id[ids->count++] = info->id;
 }
 
+static void is_unleased(void *ctx, const struct conn_info *info)
+{
+	(void)ctx;
+	ck_assert_msg(!info->leases, "a lease was not returned");
+}
+
 static void evict_one(struct conn_cache *cache)
 {
 	struct ids ids = {};
@@ -350,6 +356,7 @@ START_TEST(every_call_ends_once)
 	conn_allow(pair.cache_a, pair_b(&pair), true);
 	pair_run_until(&pair, is_over, SECONDS);
 	ck_assert_uint_eq(call_in_flight(pair.book), 0);
+	conn_each(pair.cache_a, is_unleased, NULL);
 	for (i = 0; i < CALLS; i++) {
 		ck_assert(asked[i].started && !asked[i].call && !asked[i].cancel.armed);
 		ck_assert_uint_eq(asked[i].ends + asked[i].cancelled + asked[i].refused, 1);
