@@ -40,7 +40,7 @@ struct asked {
 	bool cancel_on_message;
 };
 
-static char dir[] = "/tmp/knell-test-call-XXXXXX";
+static char dir[64];
 static struct loop *loop;
 static struct tls_context *tls_a, *tls_b;
 static struct listener *listener;
@@ -591,6 +591,7 @@ END_TEST
 
 static void make_certs(void)
 {
+	snprintf(dir, sizeof(dir), "/tmp/knell-test-call-XXXXXX");
 	io_certs_make(dir);
 }
 
