@@ -93,6 +93,9 @@ int http2_ping(struct http2 *http2, const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
 /* How many streams the peer lets us have open at once; 0 before on_ready. */
 uint32_t http2_streams_max(const struct http2 *http2);
 
+/* How many streams are open, whoever opened them. */
+unsigned http2_streams_open(const struct http2 *http2);
+
 /* No new stream can be opened: the peer has said GOAWAY, or the connection has ended. */
 bool http2_is_leaving(const struct http2 *http2);
 
