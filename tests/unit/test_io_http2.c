@@ -761,7 +761,8 @@ START_TEST(flood_is_ended)
 	peer.script_len = script.len;
 	peer.repeat_len = script.len - greeted;
 	peer.repeat = _i < 2 ? 100 : 0;
-	peer.hang_up = true;
+	/* Who hangs up with answers unread sends a RST, which may overtake the flood. */
+	peer.hang_up = _i != 2;
 	server.stop_when_closed = true;
 	raw_start(&peer);
 	run();
