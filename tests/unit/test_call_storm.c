@@ -119,6 +119,7 @@ static void answer_later(struct serve_call *call, unsigned int pieces, bool ever
 static void run(void *ctx, struct serve_call *call, const uint8_t *message, size_t bytes)
 {
 	static const uint8_t wide[WIDE_BYTES];
+	int err;
 
 	(void)ctx;
 	ck_assert_uint_eq(bytes, 1);
@@ -136,7 +137,13 @@ static void run(void *ctx, struct serve_call *call, const uint8_t *message, size
 		serve_finish(call, GRPC_NOT_FOUND, "nothing there");
 		return;
 	case WIDE:
-		ck_assert_int_eq(serve_reply(call, wide, sizeof(wide)), 0);
+		/* Many at once are more than one connection may have queued. */
+		err = serve_reply(call, wide, sizeof(wide));
+		ck_assert_msg(!err || err == -ENOBUFS, "%d", err);
+		if (err) {
+			serve_finish(call, grpc_status_of_errno(err), NULL);
+			return;
+		}
 		break;
 	default:
 		ck_assert_int_eq(serve_reply(call, message, bytes), 0);
