@@ -227,9 +227,7 @@ int http2_stream_send(struct http2_stream *stream, const void *data, size_t len)
 
 	if (is_closed(stream) || stream->ended)
 		return -EPIPE;
-	if (len > HTTP2_STREAM_QUEUE_BYTES_MAX ||
-	    stream->queue.bytes > HTTP2_STREAM_QUEUE_BYTES_MAX - len ||
-	    stream->http2->queued_bytes > HTTP2_STREAMS_QUEUE_BYTES_MAX - len) {
+	if (len > http2_stream_room(stream)) {
 		stream->full = stream->queue.bytes;
 		return -ENOBUFS;
 	}
@@ -246,6 +244,14 @@ int http2_stream_send(struct http2_stream *stream, const void *data, size_t len)
 size_t http2_stream_queued(const struct http2_stream *stream)
 {
 	return stream->queue.bytes;
+}
+
+size_t http2_stream_room(const struct http2_stream *stream)
+{
+	size_t own = HTTP2_STREAM_QUEUE_BYTES_MAX - stream->queue.bytes;
+	size_t all = HTTP2_STREAMS_QUEUE_BYTES_MAX - stream->http2->queued_bytes;
+
+	return own < all ? own : all;
 }
 
 static const char *keep(struct trailers *trailers, const char *text)

@@ -90,8 +90,9 @@ int http2_stream_respond(struct http2_stream *stream, const struct http2_field *
  */
 int http2_stream_send(struct http2_stream *stream, const void *data, size_t len);
 
-/* Bytes that have not left for the connection yet. */
+/* Bytes that have not left for the connection yet; and how many may be queued now. */
 size_t http2_stream_queued(const struct http2_stream *stream);
+size_t http2_stream_room(const struct http2_stream *stream);
 
 /* Of one stream. */
 enum { HTTP2_TRAILERS_MAX = 2, HTTP2_TRAILER_BYTES_MAX = 1024 };

@@ -116,7 +116,9 @@ int serve_reply(struct serve_call *call, const void *message, size_t bytes)
 
 	if (bytes > GRPC_MESSAGE_BYTES_MAX)
 		return -EMSGSIZE;
-	if (queued && queued + bytes > REPLIES_BYTES_MAX)
+	/* All or nothing: half a message would spoil the status that follows. */
+	if ((queued && queued + bytes > REPLIES_BYTES_MAX) ||
+	    sizeof(prefix) + bytes > http2_stream_room(call->stream))
 		return -ENOBUFS;
 	if (!call->headed)
 		err = http2_stream_respond(call->stream, answer_head, ANSWER_FIELDS, false);
