@@ -24,7 +24,7 @@ CFLAGS   ?= -O2 -g
 CFLAGS   += -std=gnu11 $(WARN) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 CPPFLAGS += -Iinclude -Iagent -I$(BUILD)/gen -DKNELL_VERSION='"$(VERSION)"'
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
-LDLIBS   := -lbpf -lmnl -luring -lnghttp2 -lssl -lcrypto -ljansson -linih -lm
+LDLIBS   := -lbpf -lmnl -luring -lnghttp2 -lprotobuf-c -lssl -lcrypto -ljansson -linih -lm
 DEPFLAGS  = -MMD -MP
 
 # clang spells the triplet differently from the directory; gcc is in the set-up list anyway. Expanded
@@ -37,6 +37,9 @@ BPF_OBJ   := $(BPF_SRC:%.c=$(BUILD)/%.o)
 AGENT_SRC := $(filter-out agent/main.c,$(sort $(wildcard agent/*.c agent/*/*.c)))
 AGENT_OBJ := $(AGENT_SRC:%.c=$(BUILD)/%.o)
 AGENT_LIB := $(BUILD)/libknelld.a
+PROTO_SRC := knell/v1/peer.proto grpc/health/v1/health.proto
+PROTO_H   := $(PROTO_SRC:%.proto=$(BUILD)/gen/%.pb-c.h)
+PROTO_OBJ := $(PROTO_H:.h=.o)
 KNELL_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/knell/*.c)))
 WIRE_OBJ  := $(patsubst %.c,$(BUILD)/%.o,$(filter-out %.bpf.c,$(sort $(wildcard tools/lab/*.c))))
 SIM_OBJ   := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tests/bench/sim*.c)))
@@ -105,12 +108,23 @@ $(BUILD)/gen/wire.skel.h: $(BUILD)/tools/lab/wire.bpf.o
 $(BUILD)/agent/detect/load.o $(BUILD)/agent/detect/feature.o: $(BUILD)/gen/knell.skel.h
 $(WIRE_OBJ): $(BUILD)/gen/wire.skel.h
 
-$(BUILD)/%.o: %.c $(SETUP)
+# One call of protoc-c makes both.
+$(BUILD)/gen/%.pb-c.h $(BUILD)/gen/%.pb-c.c: include/proto/%.proto $(SETUP)
+	@mkdir -p $(BUILD)/gen
+	@echo '  GEN   $(BUILD)/gen/$*.pb-c.c'
+	$(Q)protoc-c -Iinclude/proto --c_out=$(BUILD)/gen $*.proto
+
+$(BUILD)/gen/%.o: $(BUILD)/gen/%.c
+	@echo '  CC    $@'
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c $< -o $@
+
+# Who includes a generated header is known only after it was compiled once.
+$(BUILD)/%.o: %.c $(SETUP) | $(PROTO_H)
 	@mkdir -p $(@D)
 	@echo '  CC    $@'
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(DEPFLAGS) -c $< -o $@
 
-$(AGENT_LIB): $(AGENT_OBJ)
+$(AGENT_LIB): $(AGENT_OBJ) $(PROTO_OBJ)
 	@echo '  AR    $@'
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
@@ -184,6 +198,9 @@ install: all
 	install -D -m 644 tools/knell/completion/knell $(DESTDIR)$(PREFIX)/share/bash-completion/completions/knell
 	install -D -m 644 tools/knelld.service $(DESTDIR)$(PREFIX)/lib/systemd/system/knelld.service
 	install -D -m 644 tools/knelld.conf $(DESTDIR)$(PREFIX)/share/doc/knell/knelld.conf
+	for proto in $(PROTO_SRC); do \
+		install -D -m 644 include/proto/$$proto $(DESTDIR)$(PREFIX)/share/knell/proto/$$proto || exit 1; \
+	done
 
 uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/sbin/knelld $(DESTDIR)$(PREFIX)/sbin/knell
@@ -191,10 +208,14 @@ uninstall:
 	rm -f $(DESTDIR)$(PREFIX)/share/bash-completion/completions/knell
 	rm -f $(DESTDIR)$(PREFIX)/lib/systemd/system/knelld.service
 	rm -f $(DESTDIR)$(PREFIX)/share/doc/knell/knelld.conf
+	for proto in $(PROTO_SRC); do \
+		rm -f $(DESTDIR)$(PREFIX)/share/knell/proto/$$proto; \
+	done
 	-rmdir $(DESTDIR)$(PREFIX)/share/doc/knell
+	-cd $(DESTDIR)$(PREFIX)/share && rmdir -p knell/proto/knell/v1 knell/proto/grpc/health/v1
 
 clean:
 	rm -rf $(BUILD)
 
--include $(BPF_OBJ:.o=.d) $(AGENT_OBJ:.o=.d) $(BUILD)/agent/main.d $(KNELL_OBJ:.o=.d)
+-include $(BPF_OBJ:.o=.d) $(PROTO_OBJ:.o=.d) $(AGENT_OBJ:.o=.d) $(BUILD)/agent/main.d $(KNELL_OBJ:.o=.d)
 -include $(WIRE_OBJ:.o=.d) $(SIM_OBJ:.o=.d) $(SHARED:.o=.d) $(UNIT:$(BUILD)/unit/%=$(BUILD)/tests/unit/%.d)

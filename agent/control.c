@@ -4,10 +4,13 @@
  *
  * Room: agent.
  *
- * Happy path: accept -> a line -> one answer line; or "event" and then lines as they happen.
- * Failure modes: garbage, or a line longer than LINE_BYTES_MAX: an error answer, then hang up. A
- * follower that does not read: its queue fills to FOLLOWER_QUEUE_BYTES and it is hung up on, since
- * nobody's slowness may cost the agent memory.
+ * Happy path: accept -> a line -> one answer line, now or, for the cluster's, later: then the next
+ * line waits; or "event" and then lines as they happen.
+ * Failure modes: garbage, or a line longer than LINE_BYTES_MAX, or more than that waiting behind a
+ * question that is being answered: an error answer, then hang up. A client that leaves meanwhile:
+ * its question is cancelled; one that has only finished sending gets its answer first. A follower
+ * that does not read: its queue fills to FOLLOWER_QUEUE_BYTES and it is hung up on, since nobody's
+ * slowness may cost the agent memory.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -24,6 +27,7 @@
 #include <jansson.h>
 #include <netinet/in.h>
 #include "control.h"
+#include "control_cluster.h"
 #include "control_conn.h"
 #include "detect/words.h"
 #include "io/loop_poll.h"
@@ -34,6 +38,7 @@
 #define FOLLOWER_QUEUE_BYTES (1 << 20)
 #define BACKLOG		     16
 #define BY_HAND		     "the connection was evicted by hand"
+#define NO_MEMORY	     "out of memory"
 #define SOCKET_MODE	     0600
 #define QUOTE_BYTES_MAX	     64
 #define NS_PER_US	     1000ULL
@@ -43,7 +48,9 @@ struct client {
 	LIST_ENTRY(client) entry;
 	struct control *control;
 	struct tcp *tcp;
+	struct control_cluster *question; /* being answered */
 	bool follows;
+	bool finished; /* says no more */
 	size_t used;
 	char line[LINE_BYTES_MAX];
 };
@@ -53,15 +60,14 @@ struct control {
 	struct loop_poll *poll;
 	int fd;
 	struct sockaddr_un addr;
-	const char *node;
-	struct roster *roster;
-	struct conn_cache *conns;
+	struct control_view view;
 	LIST_HEAD(, client) clients;
 };
 
 static void hang_up(struct client *client, bool orderly)
 {
 	LIST_REMOVE(client, entry);
+	control_cluster_cancel(client->question);
 	if (orderly)
 		tcp_close(client->tcp);
 	else
@@ -113,8 +119,8 @@ static json_t *list_peers(const struct control *control)
 	char addr[WORDS_ADDRESS_BYTES];
 	size_t i;
 
-	for (i = 0; i < control->roster->count; i++) {
-		const struct roster_peer *peer = &control->roster->peers[i];
+	for (i = 0; i < control->view.roster->count; i++) {
+		const struct roster_peer *peer = &control->view.roster->peers[i];
 		const struct sockaddr_in *any = (const struct sockaddr_in *)&peer->addr;
 
 		/* sin_port and sin6_port share their place. */
@@ -137,7 +143,7 @@ static json_t *run_conn_show(struct client *client, const json_t *request)
 	const struct control *control = client->control;
 
 	(void)request;
-	return answer(control_conn_list(control->conns, loop_now_ns(control->loop)));
+	return answer(control_conn_list(control->view.conns, loop_now_ns(control->loop)));
 }
 
 static json_t *run_conn_evict(struct client *client, const json_t *request)
@@ -149,16 +155,16 @@ static json_t *run_conn_evict(struct client *client, const json_t *request)
 	char text[160];
 
 	if (name) {
-		peer = roster_by_name(control->roster, name);
+		peer = roster_by_name(control->view.roster, name);
 		if (peer)
-			return answer(
-				json_pack("{s:i}", "evicted",
-					  (int)conn_evict_peer(control->conns, peer, BY_HAND)));
+			return answer(json_pack(
+				"{s:i}", "evicted",
+				(int)conn_evict_peer(control->view.conns, peer, BY_HAND)));
 		snprintf(text, sizeof(text), "no peer \"%.*s\" in the configuration",
 			 quotable(name), name);
 		return refusal(text);
 	}
-	if (!conn_evict_id(control->conns, id, BY_HAND))
+	if (!conn_evict_id(control->view.conns, id, BY_HAND))
 		return answer(json_pack("{s:i}", "evicted", 1));
 	snprintf(text, sizeof(text), "no connection %lld: `knell conn show` lists them",
 		 (long long)id);
@@ -168,8 +174,41 @@ static json_t *run_conn_evict(struct client *client, const json_t *request)
 static json_t *run_conn_clear(struct client *client, const json_t *request)
 {
 	(void)request;
-	return answer(
-		json_pack("{s:i}", "evicted", (int)conn_clear(client->control->conns, BY_HAND)));
+	return answer(json_pack("{s:i}", "evicted",
+				(int)conn_clear(client->control->view.conns, BY_HAND)));
+}
+
+static bool run_lines(struct client *client);
+
+static void on_answered(void *ctx, json_t *data)
+{
+	struct client *client = ctx;
+
+	client->question = NULL;
+	if (send_line(client, data ? answer(data) : refusal(NO_MEMORY)))
+		hang_up(client, false);
+	else if (run_lines(client) && client->finished && !client->question)
+		hang_up(client, true);
+}
+
+/* No answer yet: on_answered() has it. */
+static json_t *ask_all(struct client *client, enum info_kind kind)
+{
+	client->question =
+		control_cluster_ask(client->control->view.info, kind, on_answered, client);
+	return client->question ? NULL : refusal(NO_MEMORY);
+}
+
+static json_t *run_cluster_info(struct client *client, const json_t *request)
+{
+	(void)request;
+	return ask_all(client, INFO_SERVERS);
+}
+
+static json_t *run_cluster_storage(struct client *client, const json_t *request)
+{
+	(void)request;
+	return ask_all(client, INFO_STORAGE);
 }
 
 static json_t *run_event(struct client *client, const json_t *request)
@@ -183,8 +222,12 @@ static const struct verb {
 	const char *name;
 	json_t *(*run)(struct client *client, const json_t *request);
 } verbs[] = {
-	{"peers", run_peers},		{"conn.show", run_conn_show},
-	{"conn.evict", run_conn_evict}, {"conn.clear", run_conn_clear},
+	{"peers", run_peers},
+	{"conn.show", run_conn_show},
+	{"conn.evict", run_conn_evict},
+	{"conn.clear", run_conn_clear},
+	{"cluster.info", run_cluster_info},
+	{"cluster.storage", run_cluster_storage},
 	{"event", run_event},
 };
 
@@ -212,6 +255,26 @@ static json_t *run_line(struct client *client, const char *line, size_t length)
 	return refusal(text);
 }
 
+/* The lines that are there, until one takes a while. False: the client is gone. */
+static bool run_lines(struct client *client)
+{
+	json_t *reply;
+	size_t length;
+	char *end;
+
+	while (!client->question && (end = memchr(client->line, '\n', client->used))) {
+		length = (size_t)(end - client->line) + 1;
+		reply = run_line(client, client->line, length);
+		client->used -= length;
+		memmove(client->line, client->line + length, client->used);
+		if (!client->question && send_line(client, reply)) {
+			hang_up(client, false);
+			return false;
+		}
+	}
+	return true;
+}
+
 static void on_data(void *ctx, const uint8_t *data, size_t len)
 {
 	struct client *client = ctx;
@@ -219,10 +282,12 @@ static void on_data(void *ctx, const uint8_t *data, size_t len)
 	size_t part;
 
 	if (!len) {
-		hang_up(client, true);
+		client->finished = true;
+		if (!client->question)
+			hang_up(client, true);
 		return;
 	}
-	while (len) {
+	for (; len; data += part, len -= part) {
 		end = memchr(data, '\n', len);
 		part = end ? (size_t)(end - data) + 1 : len;
 		if (client->used + part > sizeof(client->line)) {
@@ -232,16 +297,8 @@ static void on_data(void *ctx, const uint8_t *data, size_t len)
 		}
 		memcpy(client->line + client->used, data, part);
 		client->used += part;
-		data += part;
-		len -= part;
-		if (!end)
+		if (end && !run_lines(client))
 			return;
-		part = client->used;
-		client->used = 0;
-		if (send_line(client, run_line(client, client->line, part))) {
-			hang_up(client, false);
-			return;
-		}
 	}
 }
 
@@ -280,8 +337,8 @@ static void on_acceptable(void *ctx, uint32_t revents)
 		on_connection(control, fd);
 }
 
-int control_open(struct control **control, struct loop *loop, const char *path, const char *node,
-		 struct roster *roster, struct conn_cache *conns, char *why, size_t why_size)
+int control_open(struct control **control, struct loop *loop, const char *path,
+		 const struct control_view *view, char *why, size_t why_size)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct control *fresh = calloc(1, sizeof(*fresh));
@@ -291,9 +348,7 @@ int control_open(struct control **control, struct loop *loop, const char *path, 
 		return -ENOMEM;
 	LIST_INIT(&fresh->clients);
 	fresh->loop = loop;
-	fresh->node = node;
-	fresh->roster = roster;
-	fresh->conns = conns;
+	fresh->view = *view;
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path);
 	fresh->addr = addr;
 	fresh->fd = unix_socket_listen(&addr, SOCKET_MODE, SOCK_NONBLOCK, BACKLOG);
@@ -344,7 +399,7 @@ static json_t *event_object(const struct control *control, const struct react_ou
 		"{s:s,s:I,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:b,s:I}",
 		"event", record->kind == KNELL_RECORD_STALLED ? "stalled" : "verdict", "ts_ns",
 		(json_int_t)record->ts_ns, "wall",
-		words_wall(wall, sizeof(wall), wall_ns(record->ts_ns)), "node", control->node,
+		words_wall(wall, sizeof(wall), wall_ns(record->ts_ns)), "node", control->view.node,
 		"peer", outcome->peer ? outcome->peer->name : "", "addr",
 		words_address(addr, sizeof(addr), record->key.addr), "netns",
 		(json_int_t)record->key.netns, "seq", (json_int_t)record->seq, "epoch",

@@ -57,6 +57,8 @@ static void on_dialled(void *ctx, struct roster_peer *peer, int err, const char 
 			  reason);
 	else
 		log_debug(&node->log, "connected", "peer=%s", peer->name);
+	if (!err)
+		info_met(node->info, peer);
 }
 
 static void on_refused(void *ctx, const struct sockaddr_storage *from, const char *reason)
@@ -91,6 +93,13 @@ static bool admits(void *ctx, const char *name)
 	return false;
 }
 
+static void on_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
+{
+	struct node *node = ctx;
+
+	serve_request(node->serve, stream, head);
+}
+
 const struct conn_hooks hooks_conn = {
 	.prepare = prepare_socket,
 	.heartbeat = on_heartbeat,
@@ -99,6 +108,7 @@ const struct conn_hooks hooks_conn = {
 	.dialled = on_dialled,
 	.refused = on_refused,
 	.late = on_late,
+	.request = on_request,
 	.admits = admits,
 };
 
@@ -118,6 +128,7 @@ static void on_link(void *ctx, bool down)
 	else
 		log_info(&node->log, "own link is up", NULL);
 	pins_link(&node->pins, down);
+	service_health_link(node->health_service, down);
 }
 
 static void on_neighbour_failed(void *ctx, const struct sockaddr_storage *addr)
@@ -144,10 +155,30 @@ const struct link_callbacks hooks_link = {
 	.on_neighbour_failed = on_neighbour_failed,
 };
 
+int hooks_standing(void *ctx, const struct roster_peer *peer, struct knell_record *record)
+{
+	const struct node *node = ctx;
+
+	return ring_standing(node->ring, &peer->key, record);
+}
+
+/* Who waits for an answer comes before who merely follows. */
 void hooks_outcome(void *ctx, const struct react_outcome *outcome)
 {
+	const struct service_verdicts_news news = {
+		.record = outcome->record,
+		.peer = outcome->peer,
+		.repaired = outcome->repaired,
+		.evicted = outcome->evicted,
+		.reaction_ns = outcome->reaction_ns,
+	};
 	struct node *node = ctx;
 
+	if (outcome->peer) {
+		info_verdict(node->info, outcome->peer);
+		service_health_changed(node->health_service, outcome->peer);
+	}
+	service_verdicts_tell(node->verdict_service, &news);
 	control_event(node->control, outcome);
 }
 

@@ -16,6 +16,9 @@ extern const struct link_callbacks hooks_link;
 /** hooks_accepted - for listen_open: a peer, or a stranger, has connected. */
 void hooks_accepted(void *ctx, int fd);
 
+/** hooks_standing - for service_verdicts: how the kernel judges a peer now. */
+int hooks_standing(void *ctx, const struct roster_peer *peer, struct knell_record *record);
+
 /** hooks_outcome - for react.c: a verdict and what was done about it. */
 void hooks_outcome(void *ctx, const struct react_outcome *outcome);
 

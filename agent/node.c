@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 #include <time.h>
 #include "detect/load.h"
 #include "detect/words.h"
@@ -215,6 +216,45 @@ static int open_peers(struct node *node)
 	return err;
 }
 
+static int open_calls(struct node *node)
+{
+	node->self = (struct self){
+		.config = &node->config,
+		.roster = &node->roster,
+		.conns = node->conns,
+		.drives = node->drives,
+		.loop = node->loop,
+	};
+	self_begin(&node->self);
+	return call_book_open(&node->calls, node->loop, node->conns, node->config.timeouts.call_ns);
+}
+
+static int open_drives(struct node *node)
+{
+	return drives_open(&node->drives, node->loop, node->config.drives,
+			   node->config.drive_count);
+}
+
+static int open_local(struct node *node)
+{
+	const struct sockaddr_storage *addr = &node->config.grpc_local;
+	char endpoint[ROSTER_ENDPOINT_BYTES];
+	unsigned int tries = 0;
+	int err;
+
+	do {
+		err = local_open(&node->local, node->loop, (const struct sockaddr *)addr,
+				 node->serve);
+	} while (is_released_soon(err, &tries));
+	if (err)
+		snprintf(node->why, sizeof(node->why),
+			 "cannot serve gRPC on %s: %s: correct `local` in [grpc]",
+			 addr->ss_family == AF_UNIX ? ((const struct sockaddr_un *)addr)->sun_path
+						    : roster_endpoint(endpoint, addr),
+			 strerror(-err));
+	return err;
+}
+
 static int open_detection(struct node *node)
 {
 	int err = heartbeat_open(&node->heartbeat, node->loop, &node->pins, node->roster.count,
@@ -255,8 +295,48 @@ static int open_link(struct node *node)
 	return 0;
 }
 
+/* What others may ask this node. */
+static int open_services(struct node *node)
+{
+	int err = serve_open(&node->serve, node->loop);
+
+	if (!err)
+		err = service_peer_open(&node->peer_service, node->serve, node->config.name,
+					self_describe, &node->self);
+	if (!err)
+		err = service_verdicts_open(&node->verdict_service, node->serve, node->config.name,
+					    &node->roster, hooks_standing, node);
+	if (!err)
+		err = service_health_open(&node->health_service, node->serve, &node->roster);
+	if (!err && node->config.grpc_local.ss_family)
+		err = open_local(node);
+	return err;
+}
+
+/* What this node asks others, and what it says of itself and of all. */
+static int open_console(struct node *node)
+{
+	const struct info_options options = {
+		.loop = node->loop,
+		.calls = node->calls,
+		.roster = &node->roster,
+		.name = node->config.name,
+		.per_peer_ns = node->config.timeouts.per_peer_ns,
+		.describe = self_describe,
+		.ctx = &node->self,
+	};
+
+	return info_open(&node->info, &options);
+}
+
 static int open_control(struct node *node)
 {
+	const struct control_view view = {
+		.node = node->config.name,
+		.roster = &node->roster,
+		.conns = node->conns,
+		.info = node->info,
+	};
 	unsigned int tries = 0;
 	int err;
 
@@ -270,9 +350,8 @@ static int open_control(struct node *node)
 		.subscriber_ctx = node,
 	};
 	do {
-		err = control_open(&node->control, node->loop, node->config.socket,
-				   node->config.name, &node->roster, node->conns, node->why,
-				   sizeof(node->why));
+		err = control_open(&node->control, node->loop, node->config.socket, &view,
+				   node->why, sizeof(node->why));
 	} while (is_released_soon(err, &tries));
 	return err;
 }
@@ -301,6 +380,10 @@ static const struct step {
 	{"the watch list", watch_prefixes},
 	{"the peers", open_peers},
 	{"the detection", open_detection},
+	{"the drives", open_drives},
+	{"the calls", open_calls},
+	{"the services", open_services},
+	{"the console", open_console},
 	{"the control socket", open_control},
 	{"the verdicts", start},
 };
@@ -314,7 +397,15 @@ void node_close(struct node *node)
 	control_close(node->control);
 	ring_close(node->ring);
 	listen_close(node->listener);
+	info_close(node->info);
+	call_book_close(node->calls);
+	local_close(node->local);
+	serve_close(node->serve);
+	service_health_close(node->health_service);
+	service_verdicts_close(node->verdict_service);
+	service_peer_close(node->peer_service);
 	conn_cache_close(node->conns);
+	drives_close(node->drives);
 	probe_close(node->probes);
 	sweep_close(node->sweep);
 	heartbeat_close(node->heartbeat);

@@ -9,6 +9,7 @@
 #define KNELL_NODE_H
 
 #include "config.h"
+#include "console/info.h"
 #include "control.h"
 #include "detect/heartbeat.h"
 #include "detect/link.h"
@@ -22,8 +23,16 @@
 #include "io/loop.h"
 #include "io/loop_signal.h"
 #include "io/tls_context.h"
+#include "peer/call.h"
 #include "peer/conn.h"
+#include "peer/local.h"
 #include "peer/roster.h"
+#include "peer/serve.h"
+#include "peer/service_health.h"
+#include "peer/service_peer.h"
+#include "peer/service_verdicts.h"
+#include "self.h"
+#include "store/drives.h"
 
 #define NODE_WHY_BYTES 512
 
@@ -44,6 +53,15 @@ struct node {
 	struct react react;
 	struct ring *ring;
 	struct link *link;
+	struct drives *drives;
+	struct self self;
+	struct call_book *calls;
+	struct serve *serve;
+	struct service_peer *peer_service;
+	struct service_verdicts *verdict_service;
+	struct service_health *health_service;
+	struct local *local;
+	struct info *info;
 	struct control *control;
 	bool loaded; /* the detector, by this process */
 	char why[NODE_WHY_BYTES];

@@ -99,7 +99,7 @@ static int on_record(void *ctx, void *data, size_t size)
 
 /* What the reader must know of a peer, as far as the map tells it. */
 static void record_from_map(struct knell_record *record, const struct knell_peer_key *key,
-			    const struct knell_peer *peer, const struct known *known)
+			    const struct knell_peer *peer, uint16_t from)
 {
 	const struct verdict_peer *verdict = &peer->verdict;
 
@@ -109,7 +109,7 @@ static void record_from_map(struct knell_record *record, const struct knell_peer
 		.ts_ns = verdict->since_ns,
 		.key = *key,
 		.epoch = verdict->epoch,
-		.from = known->state,
+		.from = from,
 		.to = verdict->state,
 		.reason = verdict->reason,
 		.phi_md = verdict->silence.phi_md,
@@ -154,7 +154,7 @@ static int repair_peer(void *ctx, const struct knell_peer_key *key, const struct
 	known = known_of(ring, key, &fresh);
 	if (!known || (peer->verdict.seq <= known->seq && peer->verdict.since_ns <= known->ts_ns))
 		return 0;
-	record_from_map(&record, key, peer, known);
+	record_from_map(&record, key, peer, known->state);
 	if (fresh && was_told(ring, peer))
 		origin = RING_KNOWN;
 	else
@@ -170,6 +170,17 @@ static void repair(struct ring *ring)
 {
 	ring->gap = false;
 	pins_each_peer(ring->pins, repair_peer, ring);
+}
+
+int ring_standing(const struct ring *ring, const struct knell_peer_key *key,
+		  struct knell_record *record)
+{
+	struct knell_peer peer;
+	int err = pins_peer(ring->pins, key, &peer);
+
+	if (!err)
+		record_from_map(record, key, &peer, peer.verdict.state);
+	return err;
 }
 
 void ring_check(struct ring *ring)

@@ -41,6 +41,13 @@ void ring_close(struct ring *ring);
  */
 void ring_check(struct ring *ring);
 
+/**
+ * ring_standing - where the peer @key stands now, with the evidence, as a record. 0, or a negative
+ * errno when the map does not know it.
+ */
+int ring_standing(const struct ring *ring, const struct knell_peer_key *key,
+		  struct knell_record *record);
+
 /** ring_lost - records lost and repaired since ring_open. */
 uint64_t ring_lost(const struct ring *ring);
 

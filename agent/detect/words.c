@@ -180,6 +180,21 @@ char *words_age(char *text, size_t size, __u64 ns)
 	return text;
 }
 
+char *words_size(char *text, size_t size, __u64 bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+	unsigned int shift = 0;
+
+	/* Up to where three digits would not do: "1000 KiB" is "0.98 MiB". */
+	while (bytes >> shift >= 1000)
+		shift += 10;
+	if (shift)
+		three_digits(text, size, (bytes >> (shift - 10)) * 1000 / 1024, units[shift / 10]);
+	else
+		snprintf(text, size, "%" PRIu64 " B", (uint64_t)bytes);
+	return text;
+}
+
 char *words_phi(char *text, size_t size, __u32 phi_md)
 {
 	snprintf(text, size, "%u.%u", phi_md / 1000, phi_md % 1000 / 100);

@@ -236,6 +236,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 {
 	struct http2 *h = ctx;
 
+	http2_session_sent(&h->rate, frame);
 	/* The rest of a request that is answered already is not wanted. */
 	if (h->server && frame->hd.type == NGHTTP2_HEADERS &&
 	    frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&

@@ -30,7 +30,8 @@ struct http2 {
 	struct timer setup_timer;
 	struct http2_head *head; /* that is coming in; NULL until the first */
 	struct http2_streams streams;
-	unsigned drained; /* streams that have room again and were not told */
+	size_t queued_bytes; /* of all streams */
+	unsigned drained;    /* streams that have room again and were not told */
 	uint64_t setup_timeout_ns;
 	struct http2_session_rate rate;
 	struct reason reason;

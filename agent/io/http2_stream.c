@@ -63,6 +63,7 @@ static struct http2_stream *stream_new(struct http2 *h)
 static void stream_free(struct http2_stream *stream)
 {
 	stream->http2->drained -= stream->drained;
+	stream->http2->queued_bytes -= stream->queue.bytes;
 	LIST_REMOVE(stream, entry);
 	sendq_drop(&stream->queue);
 	free(stream->trailers);
@@ -132,6 +133,7 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream_id, uint8_t *t
 		sendq_taken(&stream->queue, len);
 		used += len;
 	}
+	stream->http2->queued_bytes -= used;
 	if (stream->queue.bytes)
 		return (ssize_t)used;
 	if (stream->full && !stream->drained) {
@@ -235,22 +237,31 @@ int http2_stream_send(struct http2_stream *stream, const void *data, size_t len)
 
 	if (is_closed(stream) || stream->ended)
 		return -EPIPE;
-	if (len > HTTP2_STREAM_QUEUE_BYTES_MAX ||
-	    stream->queue.bytes > HTTP2_STREAM_QUEUE_BYTES_MAX - len) {
-		stream->full = true;
+	if (len > http2_stream_room(stream)) {
+		stream->full = stream->queue.bytes;
 		return -ENOBUFS;
 	}
 	if (!len)
 		return 0;
 	err = sendq_append(&stream->queue, data, len);
-	if (!err)
-		wake(stream);
-	return err;
+	if (err)
+		return err;
+	stream->http2->queued_bytes += len;
+	wake(stream);
+	return 0;
 }
 
 size_t http2_stream_queued(const struct http2_stream *stream)
 {
 	return stream->queue.bytes;
+}
+
+size_t http2_stream_room(const struct http2_stream *stream)
+{
+	size_t own = HTTP2_STREAM_QUEUE_BYTES_MAX - stream->queue.bytes;
+	size_t all = HTTP2_STREAMS_QUEUE_BYTES_MAX - stream->http2->queued_bytes;
+
+	return own < all ? own : all;
 }
 
 static const char *keep(struct trailers *trailers, const char *text)

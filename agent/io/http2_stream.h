@@ -22,8 +22,9 @@ struct http2_stream;
 enum { HTTP2_STREAM_LOST = -1 };
 
 enum {
-	/* What one stream may have queued and the peer has not taken. */
+	/* What one stream, and all of a connection, may have queued and the peer has not taken. */
 	HTTP2_STREAM_QUEUE_BYTES_MAX = 5 << 20,
+	HTTP2_STREAMS_QUEUE_BYTES_MAX = 8 << 20,
 };
 
 /*
@@ -84,12 +85,14 @@ int http2_stream_respond(struct http2_stream *stream, const struct http2_field *
 
 /*
  * Queues a copy of `data`, all or nothing. 0, -ENOBUFS above HTTP2_STREAM_QUEUE_BYTES_MAX (wait for
- * on_writable), -EPIPE after http2_stream_end(), -ENOMEM.
+ * on_writable) or above HTTP2_STREAMS_QUEUE_BYTES_MAX for the whole connection, -EPIPE after
+ * http2_stream_end(), -ENOMEM.
  */
 int http2_stream_send(struct http2_stream *stream, const void *data, size_t len);
 
-/* Bytes that have not left for the connection yet. */
+/* Bytes that have not left for the connection yet; and how many may be queued now. */
 size_t http2_stream_queued(const struct http2_stream *stream);
+size_t http2_stream_room(const struct http2_stream *stream);
 
 /* Of one stream. */
 enum { HTTP2_TRAILERS_MAX = 2, HTTP2_TRAILER_BYTES_MAX = 1024 };

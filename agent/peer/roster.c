@@ -96,3 +96,17 @@ char *roster_endpoint(char text[ROSTER_ENDPOINT_BYTES], const struct sockaddr_st
 			 ntohs(v6->sin6_port));
 	return text;
 }
+
+bool roster_isolated(const struct roster *roster)
+{
+	bool cut_off = false;
+	size_t i;
+
+	for (i = 0; i < roster->count; i++) {
+		if (roster->peers[i].state == VERDICT_ALIVE ||
+		    roster->peers[i].state == VERDICT_DEGRADED)
+			return false;
+		cut_off |= roster->peers[i].state == VERDICT_ISOLATED;
+	}
+	return cut_off;
+}

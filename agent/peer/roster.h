@@ -8,6 +8,7 @@
 #ifndef KNELL_PEER_ROSTER_H
 #define KNELL_PEER_ROSTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -44,6 +45,11 @@ void roster_set(struct roster *roster, size_t index, const char *name,
  */
 struct roster_peer *roster_by_key(const struct roster *roster, const struct knell_peer_key *key);
 struct roster_peer *roster_by_name(const struct roster *roster, const char *name);
+
+/** roster_isolated - this node is cut off, as far as the verdicts tell: some say so, and nobody is
+ * heard. An own link that is down need not show here.
+ */
+bool roster_isolated(const struct roster *roster);
 
 /** roster_key - the key under which the kernel knows @addr; IPv4 becomes v4-mapped. */
 void roster_key(struct knell_peer_key *key, uint64_t netns, const struct sockaddr_storage *addr);

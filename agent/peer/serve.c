@@ -22,6 +22,8 @@
 #include <sys/queue.h>
 #include "peer/serve.h"
 
+/* Of all requests that have begun and not come whole: those who begin many must not fill memory. */
+#define PARTIAL_BYTES_MAX (16U << 20)
 /* What a call may have queued before it is refused a further reply. */
 #define REPLIES_BYTES_MAX (256U << 10)
 
@@ -32,6 +34,7 @@ struct serve_call {
 	const struct serve_method *method;
 	void *ctx;
 	struct grpc_reader reader;
+	size_t counted_bytes; /* of it, in serve->partial_bytes */
 	struct timer deadline;
 	void (*gone)(void *ctx);
 	void *gone_ctx;
@@ -50,6 +53,7 @@ struct serve {
 	struct loop *loop;
 	SLIST_HEAD(, table) tables;
 	LIST_HEAD(, serve_call) calls;
+	size_t partial_bytes; /* of all readers */
 };
 
 static const struct http2_field answer_head[] = {
@@ -62,6 +66,7 @@ enum { ANSWER_FIELDS = sizeof(answer_head) / sizeof(answer_head[0]) };
 static void call_free(struct serve_call *call)
 {
 	LIST_REMOVE(call, entry);
+	call->serve->partial_bytes -= call->counted_bytes;
 	loop_disarm(call->serve->loop, &call->deadline);
 	grpc_read_free(&call->reader);
 	free(call);
@@ -111,7 +116,9 @@ int serve_reply(struct serve_call *call, const void *message, size_t bytes)
 
 	if (bytes > GRPC_MESSAGE_BYTES_MAX)
 		return -EMSGSIZE;
-	if (queued && queued + bytes > REPLIES_BYTES_MAX)
+	/* All or nothing: half a message would spoil the status that follows. */
+	if ((queued && queued + bytes > REPLIES_BYTES_MAX) ||
+	    sizeof(prefix) + bytes > http2_stream_room(call->stream))
 		return -ENOBUFS;
 	if (!call->headed)
 		err = http2_stream_respond(call->stream, answer_head, ANSWER_FIELDS, false);
@@ -143,18 +150,25 @@ static bool on_message(void *ctx, const uint8_t *data, size_t len)
 static void on_data(void *ctx, const uint8_t *data, size_t len)
 {
 	struct serve_call *call = ctx;
+	struct serve *serve = call->serve;
 	int err;
 
 	/* What follows the message is none of ours: one request has one. */
 	if (call->run)
 		return;
 	err = grpc_read(&call->reader, data, len, on_message, call);
+	if (err == -ECANCELED)
+		return; /* it has run, and may be gone */
+	serve->partial_bytes += call->reader.body_room - call->counted_bytes;
+	call->counted_bytes = call->reader.body_room;
+	if (!err && serve->partial_bytes > PARTIAL_BYTES_MAX)
+		err = -ENOBUFS;
 	if (err == -EMSGSIZE)
 		serve_finish(call, GRPC_RESOURCE_EXHAUSTED, "the message is too long");
 	else if (err == -EOPNOTSUPP)
 		serve_finish(call, GRPC_UNIMPLEMENTED, "compressed messages are not read");
-	else if (err && err != -ECANCELED)
-		serve_finish(call, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+	else if (err)
+		serve_finish(call, GRPC_RESOURCE_EXHAUSTED, "out of memory for requests");
 }
 
 static void on_end(void *ctx)

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "pair.h"
+#include "call_pair.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -47,7 +47,7 @@ struct asked {
 	bool started, refused, cancelled, cancel_on_message;
 };
 
-static struct pair pair;
+static struct call_pair pair;
 static struct asked asked[CALLS];
 static unsigned int started, in_flight;
 static unsigned int ended[GRPC_STATUSES], cancelled, refused;
@@ -119,6 +119,7 @@ static void answer_later(struct serve_call *call, unsigned int pieces, bool ever
 static void run(void *ctx, struct serve_call *call, const uint8_t *message, size_t bytes)
 {
 	static const uint8_t wide[WIDE_BYTES];
+	int err;
 
 	(void)ctx;
 	ck_assert_uint_eq(bytes, 1);
@@ -136,7 +137,13 @@ static void run(void *ctx, struct serve_call *call, const uint8_t *message, size
 		serve_finish(call, GRPC_NOT_FOUND, "nothing there");
 		return;
 	case WIDE:
-		ck_assert_int_eq(serve_reply(call, wide, sizeof(wide)), 0);
+		/* Many at once are more than one connection may have queued. */
+		err = serve_reply(call, wide, sizeof(wide));
+		ck_assert_msg(!err || err == -ENOBUFS, "%d", err);
+		if (err) {
+			serve_finish(call, grpc_status_of_errno(err), NULL);
+			return;
+		}
 		break;
 	default:
 		ck_assert_int_eq(serve_reply(call, message, bytes), 0);
@@ -200,7 +207,7 @@ static void start(struct asked *one)
 {
 	uint8_t deed = (uint8_t)below(DEEDS);
 	struct call_request request = {
-		.peer = pair_b(&pair),
+		.peer = call_pair_b(&pair),
 		.path = methods[0].path,
 		.message = &deed,
 		.message_bytes = sizeof(deed),
@@ -261,7 +268,7 @@ static void evict_one(struct conn_cache *cache)
 
 static void die(void)
 {
-	struct roster_peer *b = pair_b(&pair);
+	struct roster_peer *b = call_pair_b(&pair);
 
 	b_is_dead = true;
 	back_ns = loop_now_ns(pair.loop) + (1 + below(10)) * NS_PER_MS;
@@ -274,8 +281,8 @@ static void die(void)
 static void come_back(void)
 {
 	b_is_dead = false;
-	pair_b(&pair)->state = VERDICT_ALIVE;
-	conn_allow(pair.cache_a, pair_b(&pair), true);
+	call_pair_b(&pair)->state = VERDICT_ALIVE;
+	conn_allow(pair.cache_a, call_pair_b(&pair), true);
 }
 
 static void weather(void)
@@ -286,7 +293,7 @@ static void weather(void)
 		return;
 	}
 	/* Some calls shall get through in between. */
-	if (!conn_has(pair.cache_a, pair_b(&pair)) || !one_in(12))
+	if (!conn_has(pair.cache_a, call_pair_b(&pair)) || !one_in(12))
 		return;
 	evictions++;
 	switch (below(12)) {
@@ -294,7 +301,7 @@ static void weather(void)
 		die();
 		break;
 	case 1:
-		conn_evict_peer(pair.cache_a, pair_b(&pair), "evicted by hand");
+		conn_evict_peer(pair.cache_a, call_pair_b(&pair), "evicted by hand");
 		break;
 	case 2:
 		conn_clear(pair.cache_a, "all are evicted by hand");
@@ -317,7 +324,7 @@ static void weather(void)
 /* While b is out of reach every call ends soon and alike: a few of those are enough. */
 static unsigned int starts_now(void)
 {
-	return conn_has(pair.cache_a, pair_b(&pair)) ? STARTS_PER_LOOK : one_in(4);
+	return conn_has(pair.cache_a, call_pair_b(&pair)) ? STARTS_PER_LOOK : one_in(4);
 }
 
 static bool is_over(void)
@@ -351,10 +358,10 @@ START_TEST(every_call_ends_once)
 	unsigned int i, sum = 0;
 
 	seed();
-	pair_open(&pair, &limits);
+	call_pair_open(&pair, &limits);
 	ck_assert_int_eq(serve_add(pair.serve, methods, 1, NULL), 0);
-	conn_allow(pair.cache_a, pair_b(&pair), true);
-	pair_run_until(&pair, is_over, SECONDS);
+	conn_allow(pair.cache_a, call_pair_b(&pair), true);
+	call_pair_run_until(&pair, is_over, SECONDS);
 	ck_assert_uint_eq(call_in_flight(pair.book), 0);
 	conn_each(pair.cache_a, is_unleased, NULL);
 	for (i = 0; i < CALLS; i++) {
@@ -376,7 +383,7 @@ START_TEST(every_call_ends_once)
 	ck_assert_uint_gt(ended[GRPC_DEADLINE_EXCEEDED], CALLS / 100);
 	ck_assert_uint_gt(cancelled, CALLS / 100);
 	ck_assert_uint_gt(refused, 0);
-	pair_close(&pair);
+	call_pair_close(&pair);
 	ck_assert_uint_eq(answers, 0);
 }
 END_TEST

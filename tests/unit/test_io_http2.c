@@ -378,7 +378,16 @@ static void frame(struct script *script, uint8_t type, uint8_t flags, uint32_t s
 	say(script, payload, len);
 }
 
-enum { DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7 };
+enum {
+	DATA = 0,
+	HEADERS = 1,
+	PRIORITY = 2,
+	RST_STREAM = 3,
+	SETTINGS = 4,
+	PING = 6,
+	GOAWAY = 7,
+	WINDOW_UPDATE = 8,
+};
 enum { ACK = 1, END_STREAM = 1, END_HEADERS = 4 };
 
 static void greet(struct script *script)
@@ -728,7 +737,10 @@ START_TEST(violation_ends_with_goaway_and_reason)
 }
 END_TEST
 
-/* _i: 0 PING, 1 SETTINGS, 2 requests reset at once, 3 one SETTINGS with too many entries. */
+/*
+ * _i: 0 PING, 1 SETTINGS, 2 requests reset at once, 3 one SETTINGS with too many entries, 4
+ * WINDOW_UPDATE, 5 PRIORITY.
+ */
 START_TEST(flood_is_ended)
 {
 	static struct script script;
@@ -744,6 +756,10 @@ START_TEST(flood_is_ended)
 			frame(&script, PING, 0, 0, "12345678", 8);
 		} else if (_i == 1) {
 			frame(&script, SETTINGS, 0, 0, "", 0);
+		} else if (_i == 4) {
+			frame(&script, WINDOW_UPDATE, 0, 0, "\0\0\0\1", 4);
+		} else if (_i == 5) {
+			frame(&script, PRIORITY, 0, 1, "\0\0\0\0\1", 5);
 		} else if (_i == 2) {
 			request(&script, 2 * i + 1, END_STREAM, "/x");
 			frame(&script, RST_STREAM, 0, 2 * i + 1, "\0\0\0\x08", 4);
@@ -760,8 +776,8 @@ START_TEST(flood_is_ended)
 	peer.script = script.bytes;
 	peer.script_len = script.len;
 	peer.repeat_len = script.len - greeted;
-	peer.repeat = _i < 2 ? 100 : 0;
-	/* Who hangs up with answers unread sends a RST, which may overtake the flood. */
+	peer.repeat = _i == 2 || _i == 3 ? 0 : 100;
+	/* Who has said all and closes with answers unread takes back what it said last. */
 	peer.hang_up = _i != 2;
 	server.stop_when_closed = true;
 	raw_start(&peer);
@@ -1021,7 +1037,7 @@ int main(void)
 	tcase_add_test(tcase, who_asks_is_known_by_then);
 	tcase_add_test(tcase, oversized_request_costs_its_stream_only);
 	tcase_add_loop_test(tcase, violation_ends_with_goaway_and_reason, 0, VIOLATIONS);
-	tcase_add_loop_test(tcase, flood_is_ended, 0, 4);
+	tcase_add_loop_test(tcase, flood_is_ended, 0, 6);
 	tcase_add_test(tcase, peer_that_asks_but_does_not_read_is_ended);
 	tcase_add_loop_test(tcase, peer_that_leaves_at_each_stage, 0, 10);
 	tcase_add_loop_test(tcase, setting_up_times_out_and_names_the_phase, 0, 2);

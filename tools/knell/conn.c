@@ -14,24 +14,6 @@
 #define NS_PER_US 1000ULL
 #define NS_PER_MS 1000000ULL
 
-/* One request to the agent, from connect to close. */
-static enum command_status ask(struct command_context *context, json_t *request, json_t **data)
-{
-	struct agent agent = AGENT_CLOSED;
-	char why[AGENT_WHY_BYTES];
-	enum command_status status = COMMAND_OK;
-	int error = agent_connect(&agent, context->socket_path);
-
-	if (error) {
-		json_decref(request);
-		return agent_refused(context, error);
-	}
-	if (agent_ask(&agent, request, data, why))
-		status = command_fail(context, "%s", why);
-	agent_close(&agent);
-	return status;
-}
-
 static void time_field(struct output *out, const char *label, const char *key, const json_t *conn,
 		       __u64 unit_ns)
 {
@@ -80,7 +62,7 @@ static enum command_status run_show(struct command_context *context, const void 
 	size_t i;
 
 	(void)values, (void)argc, (void)argv;
-	status = ask(context, json_pack("{s:s}", "cmd", "conn.show"), &data);
+	status = agent_request(context, json_pack("{s:s}", "cmd", "conn.show"), &data);
 	if (status)
 		return status;
 	output_begin(context->out, NULL, OUTPUT_TABLE);
@@ -95,7 +77,7 @@ static enum command_status run_show(struct command_context *context, const void 
 static enum command_status change(struct command_context *context, json_t *request)
 {
 	json_t *data = NULL;
-	enum command_status status = ask(context, request, &data);
+	enum command_status status = agent_request(context, request, &data);
 
 	if (status)
 		return status;

@@ -3,8 +3,8 @@
  * Two nodes on one loop, over real TLS on the loopback: a dials b and calls it, b serves.
  * Called by: tests of what lies above the connection cache.
  */
-#ifndef KNELL_TESTS_PAIR_H
-#define KNELL_TESTS_PAIR_H
+#ifndef KNELL_TESTS_CALL_PAIR_H
+#define KNELL_TESTS_CALL_PAIR_H
 
 #include <stdbool.h>
 
@@ -14,7 +14,7 @@
 #include "peer/roster.h"
 #include "peer/serve.h"
 
-struct pair {
+struct call_pair {
 	char dir[64]; /* of the certificates */
 	struct loop *loop;
 	struct listener *listener;
@@ -30,13 +30,13 @@ struct pair {
 };
 
 /* Aborts the test on failure. `pair` must be zeroed, and not move. Nothing is dialled yet. */
-void pair_open(struct pair *pair, const struct conn_limits *limits);
-void pair_close(struct pair *pair);
+void call_pair_open(struct call_pair *pair, const struct conn_limits *limits);
+void call_pair_close(struct call_pair *pair);
 
 /* Of a's roster. */
-struct roster_peer *pair_b(struct pair *pair);
+struct roster_peer *call_pair_b(struct call_pair *pair);
 
 /* Runs the loop until `wanted` (called every millisecond) says so, or aborts after seconds. */
-void pair_run_until(struct pair *pair, bool (*wanted)(void), unsigned int seconds);
+void call_pair_run_until(struct call_pair *pair, bool (*wanted)(void), unsigned int seconds);
 
 #endif

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Two nodes on one loop. See pair.h.
+ * Two nodes on one loop. See call_pair.h.
  * May call: io, peer, check. Called by: tests of what lies above the connection cache.
  */
-#include "pair.h"
+#include "call_pair.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -72,7 +72,7 @@ static void on_late(void *ctx, struct roster_peer *peer, bool late)
 
 static void on_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
 {
-	struct pair *pair = ctx;
+	struct call_pair *pair = ctx;
 
 	serve_request(pair->serve, stream, head);
 }
@@ -98,14 +98,14 @@ static const struct conn_hooks hooks = {
 
 static void on_accepted(void *ctx, int fd)
 {
-	struct pair *pair = ctx;
+	struct call_pair *pair = ctx;
 
 	conn_accept(pair->cache_b, fd);
 }
 
 static void on_look(struct timer *timer)
 {
-	struct pair *pair = LOOP_OWNER(timer, struct pair, look);
+	struct call_pair *pair = LOOP_OWNER(timer, struct call_pair, look);
 
 	pair->timed_out = loop_now_ns(pair->loop) >= pair->deadline_ns;
 	if (pair->timed_out || pair->wanted())
@@ -114,7 +114,7 @@ static void on_look(struct timer *timer)
 		loop_arm(pair->loop, timer, loop_now_ns(pair->loop) + NS_PER_MS);
 }
 
-static struct tls_context *context_of(const struct pair *pair, const char *name)
+static struct tls_context *context_of(const struct call_pair *pair, const char *name)
 {
 	char cert[8], key[8], paths[3][IO_CERTS_PATH_BYTES], why[300];
 	struct tls_context *context = NULL;
@@ -141,7 +141,7 @@ static void roster_of(struct roster *roster, const char *name, uint16_t port)
 	roster_set(roster, 0, name, &addr);
 }
 
-void pair_open(struct pair *pair, const struct conn_limits *limits)
+void call_pair_open(struct call_pair *pair, const struct conn_limits *limits)
 {
 	struct sockaddr_in addr = {
 		.sin_family = AF_INET,
@@ -172,7 +172,7 @@ void pair_open(struct pair *pair, const struct conn_limits *limits)
 	ck_assert_int_eq(serve_open(&pair->serve, pair->loop), 0);
 }
 
-void pair_close(struct pair *pair)
+void call_pair_close(struct call_pair *pair)
 {
 	serve_close(pair->serve);
 	call_book_close(pair->book);
@@ -187,12 +187,12 @@ void pair_close(struct pair *pair)
 	io_certs_remove(pair->dir);
 }
 
-struct roster_peer *pair_b(struct pair *pair)
+struct roster_peer *call_pair_b(struct call_pair *pair)
 {
 	return &pair->roster_a.peers[0];
 }
 
-void pair_run_until(struct pair *pair, bool (*wanted)(void), unsigned int seconds)
+void call_pair_run_until(struct call_pair *pair, bool (*wanted)(void), unsigned int seconds)
 {
 	pair->wanted = wanted;
 	pair->deadline_ns = loop_now_ns(pair->loop) + seconds * NS_PER_S;

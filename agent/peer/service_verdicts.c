@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * service_verdicts.c - knell.v1.Peer/Verdicts. See service_verdicts.h.
+ *
+ * Room: peer.
+ *
+ * Happy path: the standing verdict of every peer, then each as it comes, until the client has had
+ * enough.
+ * Failure modes: too many follow, or one does not read: RESOURCE_EXHAUSTED. The standing verdict of
+ * a peer cannot be read: what the roster holds of it is told, without evidence.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/queue.h>
+#include <time.h>
+#include "detect/words.h"
+#include "knell/v1/peer.pb-c.h"
+#include "peer/message.h"
+#include "peer/service_verdicts.h"
+
+#define NS_PER_US UINT64_C(1000)
+#define NS_PER_S  UINT64_C(1000000000)
+
+struct follower {
+	LIST_ENTRY(follower) entry;
+	struct service_verdicts *service;
+	struct serve_call *call;
+};
+
+struct service_verdicts {
+	const char *name;
+	const struct roster *roster;
+	int (*standing)(void *ctx, const struct roster_peer *peer, struct knell_record *record);
+	void *ctx;
+	size_t follower_count;
+	LIST_HEAD(, follower) followers;
+};
+
+static uint64_t clock_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t span_us(uint64_t from_ns, uint64_t to_ns)
+{
+	return to_ns > from_ns ? (to_ns - from_ns) / NS_PER_US : 0;
+}
+
+/* The evidence. @wall_offset_ns: what to add to a monotonic stamp. */
+static void fill_evidence(Knell__V1__Verdict *verdict, const struct knell_record *record,
+			  uint64_t wall_offset_ns)
+{
+	verdict->reason = (char *)words_reason(record->reason);
+	verdict->phi_md = record->phi_md;
+	verdict->unanswered = record->sends;
+	verdict->tuples = record->tuples;
+	verdict->loss_ppm = record->loss_ppm;
+	verdict->flaps = record->flaps;
+	verdict->tau_us = record->tau_ns / NS_PER_US;
+	verdict->heard = record->heard_ns != 0;
+	if (record->heard_ns)
+		verdict->heard_age_us = span_us(record->heard_ns, record->ts_ns);
+	if (record->began_ns)
+		verdict->silence_us = span_us(record->began_ns, record->ts_ns);
+	verdict->hold_us = span_us(record->ts_ns, record->hold_until_ns);
+	verdict->monotonic_ns = record->ts_ns;
+	verdict->wall_ns = record->ts_ns ? record->ts_ns + wall_offset_ns : 0;
+	verdict->socket_cookie = record->cookie;
+	verdict->local_port = record->local_port;
+	verdict->remote_port = record->remote_port;
+}
+
+/* Texts are borrowed: @address must live as long as @verdict. */
+static Knell__V1__Verdict verdict_of(const struct service_verdicts *service,
+				     const struct service_verdicts_news *news, bool standing,
+				     char address[WORDS_ADDRESS_BYTES])
+{
+	uint64_t wall_offset_ns = clock_ns(CLOCK_REALTIME) - clock_ns(CLOCK_MONOTONIC);
+	const struct knell_record *record = news->record;
+	Knell__V1__Verdict verdict = KNELL__V1__VERDICT__INIT;
+
+	verdict.kind = record->kind == KNELL_RECORD_STALLED ? KNELL__V1__VERDICT__KIND__STALLED
+							    : KNELL__V1__VERDICT__KIND__VERDICT;
+	verdict.standing = standing;
+	verdict.node = (char *)service->name;
+	if (news->peer)
+		verdict.peer = (char *)news->peer->name;
+	verdict.address = words_address(address, WORDS_ADDRESS_BYTES, record->key.addr);
+	verdict.netns = record->key.netns;
+	verdict.seq = record->seq;
+	verdict.epoch = record->epoch;
+	verdict.from = (char *)words_state(record->from);
+	verdict.to = (char *)words_state(record->to);
+	verdict.reaction_us = news->reaction_ns / NS_PER_US;
+	verdict.conns_evicted = news->evicted;
+	verdict.repaired = news->repaired;
+	fill_evidence(&verdict, record, wall_offset_ns);
+	return verdict;
+}
+
+static void forget(struct follower *follower)
+{
+	follower->service->follower_count--;
+	LIST_REMOVE(follower, entry);
+	free(follower);
+}
+
+static void on_gone(void *ctx)
+{
+	forget(ctx);
+}
+
+/* 0, or the follower is gone. */
+static int tell(struct follower *follower, const Knell__V1__Verdict *verdict)
+{
+	int err = -ENOBUFS;
+
+	err = message_reply(follower->call, &verdict->base);
+	if (!err)
+		return 0;
+	serve_finish(follower->call, grpc_status_of_errno(err), "the follower does not read");
+	forget(follower);
+	return err;
+}
+
+static int tell_standing(struct follower *follower)
+{
+	const struct service_verdicts *service = follower->service;
+	struct service_verdicts_news news = {0};
+	char address[WORDS_ADDRESS_BYTES];
+	struct knell_record record;
+	Knell__V1__Verdict verdict;
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < service->roster->count && !err; i++) {
+		news.peer = &service->roster->peers[i];
+		news.record = &record;
+		if (service->standing(service->ctx, news.peer, &record))
+			record = (struct knell_record){.kind = KNELL_RECORD_VERDICT,
+						       .key = news.peer->key,
+						       .from = news.peer->state,
+						       .to = news.peer->state,
+						       .ts_ns = news.peer->since_ns};
+		verdict = verdict_of(service, &news, true, address);
+		err = tell(follower, &verdict);
+	}
+	return err;
+}
+
+static void run_verdicts(void *ctx, struct serve_call *call, const uint8_t *bytes, size_t count)
+{
+	const ProtobufCMessageDescriptor *type = &knell__v1__verdicts_request__descriptor;
+	Knell__V1__VerdictsRequest *request = message_read(type, bytes, count);
+	struct service_verdicts *service = ctx;
+	struct follower *follower;
+	bool new_only;
+
+	if (!request) {
+		message_refuse(call, type);
+		return;
+	}
+	new_only = request->new_only;
+	message_free(request);
+	follower = service->follower_count < SERVICE_VERDICTS_FOLLOWERS_MAX
+			   ? calloc(1, sizeof(*follower))
+			   : NULL;
+	if (!follower) {
+		serve_finish(call, GRPC_RESOURCE_EXHAUSTED, "too many follow already");
+		return;
+	}
+	follower->service = service;
+	follower->call = call;
+	LIST_INSERT_HEAD(&service->followers, follower, entry);
+	service->follower_count++;
+	serve_watch(call, on_gone, follower);
+	if (!new_only)
+		tell_standing(follower);
+}
+
+static const struct serve_method methods[] = {
+	{"/knell.v1.Peer/Verdicts", run_verdicts},
+};
+
+int service_verdicts_open(struct service_verdicts **service, struct serve *serve, const char *name,
+			  const struct roster *roster,
+			  int (*standing)(void *ctx, const struct roster_peer *peer,
+					  struct knell_record *record),
+			  void *ctx)
+{
+	struct service_verdicts *fresh = malloc(sizeof(*fresh));
+	int err;
+
+	if (!fresh)
+		return -ENOMEM;
+	*fresh = (struct service_verdicts){
+		.name = name, .roster = roster, .standing = standing, .ctx = ctx};
+	err = serve_add(serve, methods, sizeof(methods) / sizeof(methods[0]), fresh);
+	if (err)
+		free(fresh);
+	else
+		*service = fresh;
+	return err;
+}
+
+void service_verdicts_close(struct service_verdicts *service)
+{
+	if (!service)
+		return;
+	while (!LIST_EMPTY(&service->followers))
+		forget(LIST_FIRST(&service->followers));
+	free(service);
+}
+
+void service_verdicts_tell(struct service_verdicts *service,
+			   const struct service_verdicts_news *news)
+{
+	struct follower *follower, *next;
+	char address[WORDS_ADDRESS_BYTES];
+	Knell__V1__Verdict verdict;
+
+	if (LIST_EMPTY(&service->followers))
+		return;
+	verdict = verdict_of(service, news, false, address);
+	for (follower = LIST_FIRST(&service->followers); follower; follower = next) {
+		next = LIST_NEXT(follower, entry);
+		tell(follower, &verdict);
+	}
+}

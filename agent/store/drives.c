@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * drives.c - the drives of this node. See drives.h.
+ *
+ * Room: store.
+ *
+ * Happy path: every DRIVES_PERIOD_NS each drive's own worker calls statvfs(), and what it found
+ * replaces what was known.
+ * Failure modes: statvfs() fails: offline when nothing is there, else faulty, with the reason. It
+ * does not come back (a dead NFS server, a disk that hangs): faulty after DRIVES_TIMEOUT_NS, no
+ * second look is begun meanwhile, and when it does come back the drive is what it found. Closed
+ * while one hangs: its look is left behind, see worker.h.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include "io/worker.h"
+#include "store/drives.h"
+
+#define BY_UUID		  "/dev/disk/by-uuid"
+#define CLOSE_PATIENCE_NS UINT64_C(20000000)
+
+struct entry {
+	struct drive drive;
+	struct drives *drives;
+	struct worker *worker;
+	struct timer next; /* the next look, or the end of our patience with this one */
+	bool looking;
+	bool known;
+};
+
+struct drives {
+	struct loop *loop;
+	size_t count;
+	struct entry entries[];
+};
+
+/* One look; all that the thread touches. */
+struct look {
+	struct worker_job job;
+	struct entry *entry; /* for the loop only: it is gone when the look is dropped */
+	int err;
+	struct statvfs found;
+	char uuid[DRIVE_UUID_BYTES];
+	char path[];
+};
+
+/* A file system's UUID is the name under which udev lists its device. */
+static void find_uuid(struct look *look, dev_t device)
+{
+	DIR *dir = opendir(BY_UUID);
+	struct dirent *item;
+	struct stat info;
+
+	while (dir && (item = readdir(dir))) {
+		if (fstatat(dirfd(dir), item->d_name, &info, 0) || !S_ISBLK(info.st_mode) ||
+		    info.st_rdev != device)
+			continue;
+		snprintf(look->uuid, sizeof(look->uuid), "%.39s", item->d_name);
+		break;
+	}
+	if (dir)
+		closedir(dir);
+}
+
+static void run_look(struct worker_job *job)
+{
+	struct look *look = LOOP_OWNER(job, struct look, job);
+	struct stat info;
+
+	if (statvfs(look->path, &look->found) || stat(look->path, &info))
+		look->err = -errno;
+	else if (!S_ISDIR(info.st_mode))
+		look->err = -ENOTDIR;
+	else
+		find_uuid(look, info.st_dev);
+}
+
+static void drop_look(struct worker_job *job)
+{
+	free(LOOP_OWNER(job, struct look, job));
+}
+
+static void took_look(struct worker_job *job);
+
+static void schedule(struct entry *entry, uint64_t delay_ns)
+{
+	struct loop *loop = entry->drives->loop;
+
+	loop_arm(loop, &entry->next, loop_now_ns(loop) + delay_ns);
+}
+
+static void begin_look(struct entry *entry)
+{
+	size_t path_bytes = strlen(entry->drive.path) + 1;
+	struct look *look = calloc(1, sizeof(*look) + path_bytes);
+
+	if (!look) {
+		schedule(entry, DRIVES_PERIOD_NS);
+		return;
+	}
+	look->job = (struct worker_job){.run = run_look, .done = took_look, .drop = drop_look};
+	look->entry = entry;
+	memcpy(look->path, entry->drive.path, path_bytes);
+	entry->looking = !worker_submit(entry->worker, &look->job);
+	if (!entry->looking)
+		free(look);
+	schedule(entry, entry->looking ? DRIVES_TIMEOUT_NS : DRIVES_PERIOD_NS);
+}
+
+static void on_next(struct timer *timer)
+{
+	struct entry *entry = LOOP_OWNER(timer, struct entry, next);
+
+	if (!entry->looking) {
+		begin_look(entry);
+		return;
+	}
+	entry->known = true;
+	entry->drive.state = DRIVE_FAULTY;
+	snprintf(entry->drive.reason, sizeof(entry->drive.reason),
+		 "does not answer within %u s, is asked no further until it does",
+		 (unsigned int)(DRIVES_TIMEOUT_NS / UINT64_C(1000000000)));
+}
+
+/* Nothing there is another matter than something broken. */
+static enum drive_state state_of(int err)
+{
+	switch (-err) {
+	case 0:
+		return DRIVE_OK;
+	case ENOENT:
+	case ENOTDIR:
+	case ENODEV:
+	case ENXIO:
+	case ENOTCONN:
+	case ESTALE:
+		return DRIVE_OFFLINE;
+	default:
+		return DRIVE_FAULTY;
+	}
+}
+
+static void fill(struct drive *drive, const struct look *look)
+{
+	const struct statvfs *found = &look->found;
+
+	drive->state = state_of(look->err);
+	snprintf(drive->reason, sizeof(drive->reason), "%s", look->err ? strerror(-look->err) : "");
+	if (look->err)
+		return;
+	memcpy(drive->uuid, look->uuid, sizeof(drive->uuid));
+	drive->total_bytes = found->f_blocks * found->f_frsize;
+	drive->used_bytes = (found->f_blocks - found->f_bfree) * found->f_frsize;
+	drive->available_bytes = found->f_bavail * found->f_frsize;
+	drive->inodes = found->f_files;
+	drive->inodes_used = found->f_files - found->f_ffree;
+	drive->read_only = found->f_flag & ST_RDONLY;
+}
+
+static void took_look(struct worker_job *job)
+{
+	struct look *look = LOOP_OWNER(job, struct look, job);
+	struct entry *entry = look->entry;
+
+	fill(&entry->drive, look);
+	free(look);
+	entry->looking = false;
+	entry->known = true;
+	schedule(entry, DRIVES_PERIOD_NS);
+}
+
+int drives_open(struct drives **drives, struct loop *loop, char *const *paths, size_t count)
+{
+	struct drives *fresh = calloc(1, sizeof(*fresh) + count * sizeof(fresh->entries[0]));
+	struct entry *entry;
+	int err = fresh ? 0 : -ENOMEM;
+	size_t i;
+
+	if (err)
+		return err;
+	fresh->loop = loop;
+	for (i = 0; i < count && !err; i++) {
+		entry = &fresh->entries[i];
+		fresh->count++;
+		entry->drives = fresh;
+		entry->next.fire = on_next;
+		entry->drive.path = strdup(paths[i]);
+		err = entry->drive.path ? worker_open(&entry->worker, loop) : -ENOMEM;
+		if (!err)
+			begin_look(entry);
+	}
+	if (err)
+		drives_close(fresh);
+	else
+		*drives = fresh;
+	return err;
+}
+
+void drives_close(struct drives *drives)
+{
+	struct entry *entry;
+
+	if (!drives)
+		return;
+	for (entry = drives->entries; entry < drives->entries + drives->count; entry++) {
+		loop_disarm(drives->loop, &entry->next);
+		worker_close(entry->worker, CLOSE_PATIENCE_NS);
+		free(entry->drive.path);
+	}
+	free(drives);
+}
+
+size_t drives_count(const struct drives *drives)
+{
+	return drives ? drives->count : 0;
+}
+
+const struct drive *drives_get(const struct drives *drives, size_t index)
+{
+	return &drives->entries[index].drive;
+}
+
+bool drives_known(const struct drives *drives)
+{
+	size_t i;
+
+	for (i = 0; i < drives_count(drives); i++)
+		if (!drives->entries[i].known)
+			return false;
+	return true;
+}
