@@ -432,7 +432,7 @@ cluster_info() {
 cluster_storage() {
 	"$knell" cluster storage >"$work/table" && cat "$work/table" || return 1
 	grep -Eq '^b  offline  10.77.0.2:7400  \(dead\)$' "$work/table" &&
-		grep -Eq '^/mnt/d1 +offline +1.50 TiB +1.50 GiB +0.99 KiB ' "$work/table" &&
+		grep -Eq '^/mnt/d1 +offline +1.50 TiB +1.50 GiB +1.00 KiB ' "$work/table" &&
 		grep -q '^no drives known: it was never heard$' "$work/table" &&
 		json '.servers[0].drives[0].total_bytes == 1649267441664 and .drives.offline == 1 and
 			.servers[1].drives == []' cluster storage
