@@ -104,7 +104,8 @@ static void take_settings(struct http2 *h, const nghttp2_frame *frame)
 		h->settings_acked = true;
 	else
 		h->settings_seen = true;
-	if (h->ready || !h->settings_seen || !h->settings_acked)
+	/* A client may ask before it has seen ours; who asks must be known by then. */
+	if (h->ready || !h->settings_seen || (!h->settings_acked && !h->server))
 		return;
 	h->ready = true;
 	loop_disarm(h->loop, &h->setup_timer);
@@ -235,6 +236,7 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 {
 	struct http2 *h = ctx;
 
+	http2_session_sent(&h->rate, frame);
 	/* The rest of a request that is answered already is not wanted. */
 	if (h->server && frame->hd.type == NGHTTP2_HEADERS &&
 	    frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&

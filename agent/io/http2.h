@@ -27,8 +27,8 @@ enum {
 	HTTP2_QUEUE_BYTES_MAX = 256 << 10, /* ciphertext waiting for the peer to read */
 	HTTP2_QUEUE_FRAMES_MAX = 512,	   /* frames waiting behind that */
 	/*
-	 * PING, SETTINGS, PRIORITY, RST_STREAM and empty DATA from one peer; the busiest profile
-	 * needs 50.
+	 * PING, SETTINGS, PRIORITY, RST_STREAM, empty DATA and WINDOW_UPDATE without need from one
+	 * peer; the busiest profile needs 50.
 	 */
 	HTTP2_CONTROL_FRAMES_PER_S_MAX = 1000,
 };
@@ -46,7 +46,8 @@ enum {
  */
 struct http2_callbacks {
 	/*
-	 * Once: both sides have accepted each other's certificate and SETTINGS. `peer_name` is
+	 * Once, before any on_request: both sides have accepted each other's certificate, the
+	 * peer's SETTINGS have come and, to a client, ours are acknowledged. `peer_name` is
 	 * verified (see tls_peer_name()) and valid as long as the connection.
 	 */
 	void (*on_ready)(void *ctx, const char *peer_name);
@@ -91,6 +92,9 @@ int http2_ping(struct http2 *http2, const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
 
 /* How many streams the peer lets us have open at once; 0 before on_ready. */
 uint32_t http2_streams_max(const struct http2 *http2);
+
+/* How many streams are open, whoever opened them. */
+unsigned http2_streams_open(const struct http2 *http2);
 
 /* No new stream can be opened: the peer has said GOAWAY, or the connection has ended. */
 bool http2_is_leaving(const struct http2 *http2);

@@ -101,6 +101,13 @@ int http2_session_send(nghttp2_session *session, struct tls **tls)
 	return len < 0 ? (int)len : 0;
 }
 
+void http2_session_sent(struct http2_session_rate *rate, const nghttp2_frame *frame)
+{
+	/* One for the stream and one for the connection. */
+	if (frame->hd.type == NGHTTP2_DATA && frame->hd.length)
+		rate->updates_due += 2;
+}
+
 bool http2_session_floods(struct http2_session_rate *rate, const nghttp2_frame *frame,
 			  uint64_t now_ns)
 {
@@ -109,6 +116,12 @@ bool http2_session_floods(struct http2_session_rate *rate, const nghttp2_frame *
 	case NGHTTP2_SETTINGS:
 		if (frame->hd.flags & NGHTTP2_FLAG_ACK)
 			return false;
+		break;
+	case NGHTTP2_WINDOW_UPDATE:
+		if (rate->updates_due) {
+			rate->updates_due--;
+			return false;
+		}
 		break;
 	case NGHTTP2_PRIORITY:
 	case NGHTTP2_RST_STREAM:

@@ -41,8 +41,12 @@ int http2_session_send(nghttp2_session *session, struct tls **tls);
 /* Zero-initialised before the first frame. */
 struct http2_session_rate {
 	uint64_t began_ns;
-	unsigned frames; /* since then */
+	unsigned frames;      /* since then */
+	uint64_t updates_due; /* WINDOW_UPDATEs that our DATA gives the peer reason to send */
 };
+
+/* Notes a frame that was sent: what it gives the peer reason to say is no flood. */
+void http2_session_sent(struct http2_session_rate *rate, const nghttp2_frame *frame);
 
 /*
  * Counts a received frame that costs us work but the peer next to nothing; true when there were

@@ -209,6 +209,9 @@ void conn_each(const struct conn_cache *cache, void (*visit)(void *ctx, const st
 	visit(ctx, &info);
 	info = (struct conn_info){.id = 2, .fd = bench.client.fd};
 	visit(ctx, &info);
+	info = (struct conn_info){
+		.id = 3, .name = "c1", .role = CONN_ACCEPTED, .state = CONN_RETIRING, .fd = -1};
+	visit(ctx, &info);
 }
 
 static void set_up(void)

@@ -381,7 +381,7 @@ int main(int argc, char **argv)
 
 	self.node.log =
 		(struct log){.fd = STDERR_FILENO, .level = LOG_LEVEL_INFO, .dropped = &dropped};
-	self.node.pins = PINS_CLOSED;
+	self.node.pins = (struct pins)PINS_CLOSED;
 	self.count = argc == 6 ? strtoul(argv[3], NULL, 10) : 0;
 	if (!self.count || self.count > COUNT_MAX) {
 		fputs("Usage: lab_calls CONFIG HELD_PEER COUNT LOADED_PEER FILE\n"

@@ -54,7 +54,8 @@ struct end {
 	struct http2 *http2;
 	char peer_name[32];
 	int ready, pings, acks, requests;
-	int closed; /* 1: not told */
+	bool asked_early; /* before it was ready */
+	int closed;	  /* 1: not told */
 	char reason[REASON_BYTES];
 	uint8_t opaque[HTTP2_OPAQUE_BYTES];
 	char method[16], path[64];
@@ -138,6 +139,7 @@ static void end_request(void *ctx, struct http2_stream *stream, const struct htt
 	struct end *end = ctx;
 
 	end->requests++;
+	end->asked_early |= !end->ready;
 	snprintf(end->method, sizeof(end->method), "%s", head->value[HTTP2_METHOD]);
 	snprintf(end->path, sizeof(end->path), "%s", head->value[HTTP2_PATH]);
 	if (end->abort_on_request) {
@@ -376,7 +378,16 @@ static void frame(struct script *script, uint8_t type, uint8_t flags, uint32_t s
 	say(script, payload, len);
 }
 
-enum { DATA = 0, HEADERS = 1, RST_STREAM = 3, SETTINGS = 4, PING = 6, GOAWAY = 7 };
+enum {
+	DATA = 0,
+	HEADERS = 1,
+	PRIORITY = 2,
+	RST_STREAM = 3,
+	SETTINGS = 4,
+	PING = 6,
+	GOAWAY = 7,
+	WINDOW_UPDATE = 8,
+};
 enum { ACK = 1, END_STREAM = 1, END_HEADERS = 4 };
 
 static void greet(struct script *script)
@@ -630,6 +641,27 @@ START_TEST(request_is_answered)
 }
 END_TEST
 
+/* As clients do that want no round trip more: their SETTINGS and what they ask, in one piece. */
+START_TEST(who_asks_is_known_by_then)
+{
+	struct script script = {0};
+	struct raw_peer peer = {0};
+
+	server_events = &request_events;
+	say(&script, PREFACE, PREFACE_BYTES);
+	frame(&script, SETTINGS, 0, 0, "", 0);
+	request(&script, 1, END_STREAM, "/knell.Peer/Ping");
+	frame(&script, GOAWAY, 0, 0, "\0\0\0\0\0\0\0\0", 8);
+	peer.script = script.bytes;
+	peer.script_len = script.len;
+	raw_start(&peer);
+	raw_finish(&peer);
+	ck_assert_int_eq(server.requests, 1);
+	ck_assert_int_eq(server.ready, 1);
+	ck_assert(!server.asked_early);
+}
+END_TEST
+
 START_TEST(oversized_request_costs_its_stream_only)
 {
 	struct script script = {0};
@@ -705,7 +737,10 @@ START_TEST(violation_ends_with_goaway_and_reason)
 }
 END_TEST
 
-/* _i: 0 PING, 1 SETTINGS, 2 requests reset at once, 3 one SETTINGS with too many entries. */
+/*
+ * _i: 0 PING, 1 SETTINGS, 2 requests reset at once, 3 one SETTINGS with too many entries, 4
+ * WINDOW_UPDATE, 5 PRIORITY.
+ */
 START_TEST(flood_is_ended)
 {
 	static struct script script;
@@ -721,6 +756,10 @@ START_TEST(flood_is_ended)
 			frame(&script, PING, 0, 0, "12345678", 8);
 		} else if (_i == 1) {
 			frame(&script, SETTINGS, 0, 0, "", 0);
+		} else if (_i == 4) {
+			frame(&script, WINDOW_UPDATE, 0, 0, "\0\0\0\1", 4);
+		} else if (_i == 5) {
+			frame(&script, PRIORITY, 0, 1, "\0\0\0\0\1", 5);
 		} else if (_i == 2) {
 			request(&script, 2 * i + 1, END_STREAM, "/x");
 			frame(&script, RST_STREAM, 0, 2 * i + 1, "\0\0\0\x08", 4);
@@ -737,8 +776,9 @@ START_TEST(flood_is_ended)
 	peer.script = script.bytes;
 	peer.script_len = script.len;
 	peer.repeat_len = script.len - greeted;
-	peer.repeat = _i < 2 ? 100 : 0;
-	peer.hang_up = true;
+	peer.repeat = _i == 2 || _i == 3 ? 0 : 100;
+	/* Who has said all and closes with answers unread takes back what it said last. */
+	peer.hang_up = _i != 2;
 	server.stop_when_closed = true;
 	raw_start(&peer);
 	run();
@@ -994,9 +1034,10 @@ int main(void)
 	tcase_add_loop_test(tcase, abort_in_every_callback, 0, 5);
 	tcase_add_test(tcase, wrong_name_is_readable);
 	tcase_add_loop_test(tcase, request_is_answered, 0, 2);
+	tcase_add_test(tcase, who_asks_is_known_by_then);
 	tcase_add_test(tcase, oversized_request_costs_its_stream_only);
 	tcase_add_loop_test(tcase, violation_ends_with_goaway_and_reason, 0, VIOLATIONS);
-	tcase_add_loop_test(tcase, flood_is_ended, 0, 4);
+	tcase_add_loop_test(tcase, flood_is_ended, 0, 6);
 	tcase_add_test(tcase, peer_that_asks_but_does_not_read_is_ended);
 	tcase_add_loop_test(tcase, peer_that_leaves_at_each_stage, 0, 10);
 	tcase_add_loop_test(tcase, setting_up_times_out_and_names_the_phase, 0, 2);

@@ -26,6 +26,15 @@ static void time_field(struct output *out, const char *label, const char *key, c
 		output_absent(out, label, key, "-");
 }
 
+/* Of a connection that is being made the kernel counts nothing. */
+static void count_field(struct output *out, const char *label, const char *key, const json_t *conn)
+{
+	if (json_is_integer(json_object_get(conn, key)))
+		output_number(out, label, key, agent_number(conn, key));
+	else
+		output_absent(out, label, key, "-");
+}
+
 static void show_one(struct output *out, const json_t *conn)
 {
 	output_begin(out, NULL, OUTPUT_ROW);
@@ -38,10 +47,10 @@ static void show_one(struct output *out, const json_t *conn)
 	time_field(out, "heard", "last_heard_ms", conn, NS_PER_MS);
 	time_field(out, "rtt", "rtt_us", conn, NS_PER_US);
 	output_number(out, "calls", "calls", agent_number(conn, "calls"));
-	output_number(out, "retrans", "retransmits", agent_number(conn, "retransmits"));
-	output_number(out, "+port", "local_port", agent_number(conn, "local_port"));
-	output_number(out, "+in", "bytes_in", agent_number(conn, "bytes_in"));
-	output_number(out, "+out", "bytes_out", agent_number(conn, "bytes_out"));
+	count_field(out, "retrans", "retransmits", conn);
+	count_field(out, "in", "bytes_in", conn);
+	count_field(out, "out", "bytes_out", conn);
+	count_field(out, "+port", "local_port", conn);
 	output_end(out);
 }
 
