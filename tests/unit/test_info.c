@@ -7,6 +7,7 @@
 #include <check.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,8 +81,8 @@ static int describe(void *ctx, struct server *self)
 	struct drive drive = {.path = path, .state = DRIVE_OK, .total_bytes = 1};
 
 	(void)ctx;
-	strcpy(self->name, "a");
-	strcpy(self->endpoint, "10.0.0.1:7400");
+	snprintf(self->name, sizeof(self->name), "a");
+	snprintf(self->endpoint, sizeof(self->endpoint), "10.0.0.1:7400");
 	if (!describe_error)
 		ck_assert_int_eq(server_add_drive(self, &drive), 0);
 	return describe_error;
@@ -102,7 +103,7 @@ static void on_answer(struct info_request *request, const struct info_answer *an
 	for (i = 0; i < answer->count; i++) {
 		ck_assert_str_eq(answer->servers[i].name, i ? names[i - 1] : "a");
 		asker->states[i] = answer->servers[i].state;
-		strcpy(asker->reasons[i], answer->servers[i].reason);
+		memcpy(asker->reasons[i], answer->servers[i].reason, INFO_REASON_BYTES);
 		asker->drive_counts[i] =
 			answer->servers[i].known ? answer->servers[i].known->drive_count : 0;
 		if (asker->drive_counts[i])
@@ -144,8 +145,8 @@ static void answer_call(struct call *call)
 {
 	struct server said = {.version = "9", .initializing = false};
 	struct drive drive = {.path = path, .state = DRIVE_OK, .total_bytes = 1};
-	uint8_t *bytes;
-	size_t count;
+	uint8_t *bytes = NULL;
+	size_t count = 0;
 
 	ck_assert_int_eq(server_add_drive(&said, &drive), 0);
 	ck_assert_int_eq(
@@ -360,9 +361,9 @@ START_TEST(many_share_one_round_of_each_kind)
 	ck_assert_uint_eq(first.answers, 1);
 	ck_assert_uint_eq(second.answers, 1);
 	/* Asked again while being answered: a round of its own. */
-	ck_assert_uint_eq(call_count, 2 * PEERS);
+	ck_assert_uint_eq(call_count, UINT64_C(2) * PEERS);
 	info_ask(info, INFO_STORAGE, &second.request);
-	ck_assert_uint_eq(call_count, 3 * PEERS);
+	ck_assert_uint_eq(call_count, UINT64_C(3) * PEERS);
 	answer_all();
 	turn();
 	ck_assert_uint_eq(first.answers, 2);
@@ -399,7 +400,7 @@ START_TEST(closes_in_the_middle)
 	info = NULL;
 	turn();
 	ck_assert_uint_eq(first.answers + second.answers, 0);
-	ck_assert_uint_eq(cancelled, _i ? 0 : 2 * PEERS);
+	ck_assert_uint_eq(cancelled, _i ? 0 : UINT64_C(2) * PEERS);
 }
 END_TEST
 

@@ -71,7 +71,7 @@ START_TEST(counts_add_up)
 			for (initializing = 0; initializing < 2; initializing++)
 				merge_count(&count, merge_state(verdict, (enum merge_answer)answer,
 								initializing));
-	ck_assert_uint_eq(count.total, (VERDICT_STATES + 1) * 6);
+	ck_assert_uint_eq(count.total, (VERDICT_STATES + 1) * UINT64_C(6));
 	ck_assert_uint_eq(count.online + count.offline + count.unknown, count.total);
 	ck_assert_uint_le(count.degraded, count.online);
 	ck_assert_uint_le(count.initializing, count.unknown);

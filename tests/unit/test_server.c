@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -39,9 +40,9 @@ static void fill(void)
 			      .inodes_used = 3,
 			      .read_only = true};
 
-	strcpy(server.name, "a");
-	strcpy(server.endpoint, "10.0.0.1:7400");
-	strcpy(server.version, "1.2.3");
+	snprintf(server.name, sizeof(server.name), "a");
+	snprintf(server.endpoint, sizeof(server.endpoint), "10.0.0.1:7400");
+	snprintf(server.version, sizeof(server.version), "1.2.3");
 	server.initializing = true;
 	server.uptime_s = 77;
 	server.started_s = UINT64_C(1) << 40;
@@ -110,7 +111,7 @@ START_TEST(storage_leaves_the_rest)
 	size_t count;
 
 	fill();
-	strcpy(other.version, "kept");
+	snprintf(other.version, sizeof(other.version), "kept");
 	ck_assert_int_eq(server_pack_storage(&server, &bytes, &count), 0);
 	ck_assert_int_eq(server_read_storage(&other, bytes, count), 0);
 	ck_assert_str_eq(other.version, "kept");
@@ -128,7 +129,7 @@ START_TEST(garbage_changes_nothing)
 	size_t count, cut;
 
 	fill();
-	strcpy(other.name, "kept");
+	snprintf(other.name, sizeof(other.name), "kept");
 	ck_assert_int_eq(server_read_info(&other, garbage, sizeof(garbage)), -EINVAL);
 	ck_assert_int_eq(server_read_storage(&other, garbage, sizeof(garbage)), -EINVAL);
 	ck_assert_str_eq(other.name, "kept");
@@ -158,12 +159,12 @@ START_TEST(small_messages_take_no_large_memory)
 	enum { DRIVES_TAG = 12 << 3 | 2, NETWORK_TAG = 7 << 3 | 2, MANY = 500000, SOME = 300 };
 	uint8_t *bytes = many_empty(DRIVES_TAG, MANY);
 
-	ck_assert_int_eq(server_read_info(&other, bytes, 2 * MANY), -EINVAL);
+	ck_assert_int_eq(server_read_info(&other, bytes, (size_t)2 * MANY), -EINVAL);
 	/* Readable, but more drives than any server has. */
-	ck_assert_int_eq(server_read_info(&other, bytes, 2 * SOME), -E2BIG);
+	ck_assert_int_eq(server_read_info(&other, bytes, (size_t)2 * SOME), -E2BIG);
 	free(bytes);
 	bytes = many_empty(NETWORK_TAG, MANY);
-	ck_assert_int_eq(server_read_info(&other, bytes, 2 * MANY), -EINVAL);
+	ck_assert_int_eq(server_read_info(&other, bytes, (size_t)2 * MANY), -EINVAL);
 	free(bytes);
 	bytes = calloc(1, SERVER_MESSAGE_BYTES_MAX + 1);
 	ck_assert_int_eq(server_read_info(&other, bytes, SERVER_MESSAGE_BYTES_MAX + 1), -EINVAL);

@@ -5,6 +5,7 @@
  */
 #include <check.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,8 +61,8 @@ static int describe(void *ctx, struct server *self)
 	struct drive drive = {.path = path, .state = DRIVE_OK, .total_bytes = 7};
 
 	(void)ctx;
-	strcpy(self->name, "b");
-	strcpy(self->version, "1");
+	snprintf(self->name, sizeof(self->name), "b");
+	snprintf(self->version, sizeof(self->version), "1");
 	ck_assert_int_eq(server_add_view(self, "a", "alive"), 0);
 	ck_assert_int_eq(server_add_drive(self, &drive), 0);
 	return describe_error;
@@ -255,7 +256,7 @@ START_TEST(garbage_is_refused)
 	/* Tens of thousands of unknown fields: no. */
 	for (i = 0; i < EMPTIES; i++)
 		empties[2 * i] = 15 << 3 | 2;
-	start_raw(methods[_i], empties, EMPTIES * 2);
+	start_raw(methods[_i], empties, (size_t)EMPTIES * 2);
 	run_to_end();
 	ck_assert_int_eq(asked.status, GRPC_INVALID_ARGUMENT);
 	free(empties);
