@@ -65,6 +65,30 @@ START_TEST(age)
 }
 END_TEST
 
+START_TEST(size_has_three_digits)
+{
+	static const struct {
+		__u64 bytes;
+		const char *text;
+	} sizes[] = {
+		{0, "0 B"},
+		{999, "999 B"},
+		{1000, "0.98 KiB"},
+		{1536, "1.50 KiB"},
+		{99 << 10, "99.0 KiB"},
+		{999 << 10, "999 KiB"},
+		{1000 << 10, "0.98 MiB"},
+		{3ULL << 39, "1.50 TiB"},
+		{UINT64_MAX, "16.0 EiB"},
+	};
+	char text[WORDS_SIZE_BYTES];
+	size_t i;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		ck_assert_str_eq(words_size(text, sizeof(text), sizes[i].bytes), sizes[i].text);
+}
+END_TEST
+
 START_TEST(figures)
 {
 	char text[WORDS_WALL_BYTES];
@@ -269,6 +293,7 @@ int main(void)
 
 	tcase_add_test(cases, every_number_has_its_own_word);
 	tcase_add_loop_test(cases, age, 0, COUNT(ages));
+	tcase_add_test(cases, size_has_three_digits);
 	tcase_add_test(cases, figures);
 	tcase_add_loop_test(cases, address_there_and_back, 0, COUNT(addresses));
 	tcase_add_loop_test(cases, what_is_no_address_leaves_the_output_alone, 0,
