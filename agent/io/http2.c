@@ -104,7 +104,8 @@ static void take_settings(struct http2 *h, const nghttp2_frame *frame)
 		h->settings_acked = true;
 	else
 		h->settings_seen = true;
-	if (h->ready || !h->settings_seen || !h->settings_acked)
+	/* A client need not wait for our SETTINGS before it asks: its own come first in any case. */
+	if (h->ready || !h->settings_seen || (!h->settings_acked && !h->server))
 		return;
 	h->ready = true;
 	loop_disarm(h->loop, &h->setup_timer);

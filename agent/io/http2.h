@@ -46,7 +46,8 @@ enum {
  */
 struct http2_callbacks {
 	/*
-	 * Once: both sides have accepted each other's certificate and SETTINGS. `peer_name` is
+	 * Once, before any request: both sides have accepted each other's certificate and SETTINGS
+	 * (a server does not wait for the client to accept its own). `peer_name` is
 	 * verified (see tls_peer_name()) and valid as long as the connection.
 	 */
 	void (*on_ready)(void *ctx, const char *peer_name);
