@@ -17,16 +17,16 @@ struct listing {
 	uint64_t now_ns;
 };
 
-static const char *role_word(enum conn_role role)
+static const char *role_word(const struct conn_info *info)
 {
 	static const char *const words[] = {"heartbeat", "pool", "accepted"};
 
-	return words[role];
+	return info->name && !info->peer ? "client" : words[info->role];
 }
 
 static const char *state_word(enum conn_state state)
 {
-	static const char *const words[] = {"connecting", "ready", "leased"};
+	static const char *const words[] = {"connecting", "ready", "leased", "retiring"};
 
 	return words[state];
 }
@@ -52,19 +52,32 @@ static void add_tcp_info(json_t *entry, int fd)
 	json_object_set_new(entry, "bytes_out", json_integer((json_int_t)info.tcpi_bytes_sent));
 }
 
+/* Where a peer listens; where anybody else comes from. */
+static void write_endpoint(char text[ROSTER_ENDPOINT_BYTES], const struct conn_info *info)
+{
+	struct sockaddr_storage from = {};
+	socklen_t size = sizeof(from);
+
+	text[0] = '\0';
+	if (info->peer)
+		roster_endpoint(text, &info->peer->addr);
+	else if (info->fd >= 0 && !getpeername(info->fd, (struct sockaddr *)&from, &size))
+		roster_endpoint(text, &from);
+}
+
 static void list_one(void *ctx, const struct conn_info *info)
 {
 	const struct listing *listing = ctx;
-	char endpoint[ROSTER_ENDPOINT_BYTES] = "";
+	unsigned int calls = info->role == CONN_ACCEPTED ? info->streams : info->leases;
+	char endpoint[ROSTER_ENDPOINT_BYTES];
 	json_t *entry;
 
-	if (info->peer)
-		roster_endpoint(endpoint, &info->peer->addr);
+	write_endpoint(endpoint, info);
 	entry = json_pack("{s:I,s:s,s:s,s:s,s:s,s:I,s:i}", "id", (json_int_t)info->id, "peer",
-			  info->peer ? info->peer->name : "?", "addr", endpoint, "role",
-			  role_word(info->role), "state", state_word(info->state), "age_ms",
+			  info->name ? info->name : "?", "addr", endpoint, "role", role_word(info),
+			  "state", state_word(info->state), "age_ms",
 			  (json_int_t)((listing->now_ns - info->made_ns) / NS_PER_MS), "calls",
-			  (int)info->leases);
+			  (int)calls);
 	if (entry && info->fd >= 0)
 		add_tcp_info(entry, info->fd);
 	json_array_append_new(listing->list, entry);

@@ -57,6 +57,8 @@ static void on_dialled(void *ctx, struct roster_peer *peer, int err, const char 
 			  reason);
 	else
 		log_debug(&node->log, "connected", "peer=%s", peer->name);
+	if (!err)
+		info_met(node->info, peer);
 }
 
 static void on_refused(void *ctx, const struct sockaddr_storage *from, const char *reason)

@@ -47,6 +47,10 @@ struct round {
 struct memory {
 	struct server said;
 	uint64_t said_ns; /* 0: never anything */
+	struct info *info;
+	const struct roster_peer *peer;
+	struct loop_task meet;
+	struct call *meeting; /* asks what it is, for nobody */
 };
 
 struct info {
@@ -178,6 +182,49 @@ void info_verdict(struct info *info, const struct roster_peer *peer)
 		call_cancel(asked->call);
 		close_one(asked, MERGE_UNASKED, "");
 	}
+}
+
+/* ---- getting to know ---- */
+
+static void on_met_message(void *ctx, const uint8_t *bytes, size_t count)
+{
+	struct memory *memory = ctx;
+
+	if (!server_read_info(&memory->said, bytes, count))
+		memory->said_ns = loop_now_ns(memory->info->options.loop);
+}
+
+static void on_met_end(void *ctx, enum grpc_status status, const char *words)
+{
+	struct memory *memory = ctx;
+
+	(void)status;
+	(void)words;
+	memory->meeting = NULL;
+}
+
+static const struct call_callbacks meeting = {.on_message = on_met_message, .on_end = on_met_end};
+
+static void on_meet(struct loop_task *task)
+{
+	struct memory *memory = LOOP_OWNER(task, struct memory, meet);
+	const struct call_request request = {
+		.peer = memory->peer,
+		.path = questions[INFO_SERVERS].path,
+		.timeout_ns = memory->info->options.per_peer_ns,
+	};
+
+	if (memory->info->closed || memory->meeting)
+		return;
+	/* Whoever asks later asks again: a failure is nothing to tell of. */
+	if (call_start(memory->info->options.calls, &request, &meeting, memory, &memory->meeting))
+		memory->meeting = NULL;
+}
+
+/* Later: the connection's owner is in the middle of something. */
+void info_met(struct info *info, const struct roster_peer *peer)
+{
+	loop_defer(info->options.loop, &info->memories[peer->index].meet);
 }
 
 /* ---- answering ---- */
@@ -339,6 +386,20 @@ static void open_round(struct info *info, enum info_kind kind)
 	}
 }
 
+static void open_memories(struct info *info)
+{
+	const struct roster *roster = info->options.roster;
+	struct memory *memory;
+	size_t i;
+
+	for (i = 0; i < roster->count; i++) {
+		memory = &info->memories[i];
+		memory->info = info;
+		memory->peer = &roster->peers[i];
+		memory->meet.run = on_meet;
+	}
+}
+
 int info_open(struct info **info, const struct info_options *options)
 {
 	size_t count = options->roster->count ? options->roster->count : 1;
@@ -354,6 +415,7 @@ int info_open(struct info **info, const struct info_options *options)
 		free_info(&fresh->free_task);
 		return -ENOMEM;
 	}
+	open_memories(fresh);
 	open_round(fresh, INFO_SERVERS);
 	open_round(fresh, INFO_STORAGE);
 	*info = fresh;
@@ -375,8 +437,11 @@ void info_close(struct info *info)
 			if (info->rounds[i].asked[j].call)
 				call_cancel(info->rounds[i].asked[j].call);
 	}
-	for (i = 0; i < info->options.roster->count; i++)
+	for (i = 0; i < info->options.roster->count; i++) {
+		if (info->memories[i].meeting)
+			call_cancel(info->memories[i].meeting);
 		server_free(&info->memories[i].said);
+	}
 	/* A round may be about to finish. */
 	loop_reap(info->options.loop, &info->free_task);
 }

@@ -88,6 +88,12 @@ void info_ask(struct info *info, enum info_kind kind, struct info_request *reque
 /** info_forget - no `done` any more; also when it does not wait. */
 void info_forget(struct info_request *request);
 
+/**
+ * info_met - a connection to @peer is ready: ask it what it is, so that it is known even if nobody
+ * asks before it dies.
+ */
+void info_met(struct info *info, const struct roster_peer *peer);
+
 /** info_verdict - the state of @peer has changed. */
 void info_verdict(struct info *info, const struct roster_peer *peer);
 

@@ -7,7 +7,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -181,6 +180,21 @@ char *words_age(char *text, size_t size, __u64 ns)
 	return text;
 }
 
+char *words_size(char *text, size_t size, __u64 bytes)
+{
+	static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+	unsigned int shift = 0;
+
+	/* Up to where three digits would not do: "1000 KiB" is "0.98 MiB". */
+	while (bytes >> shift >= 1000)
+		shift += 10;
+	if (shift)
+		three_digits(text, size, (bytes >> (shift - 10)) * 1000 / 1024, units[shift / 10]);
+	else
+		snprintf(text, size, "%" PRIu64 " B", (uint64_t)bytes);
+	return text;
+}
+
 char *words_phi(char *text, size_t size, __u32 phi_md)
 {
 	snprintf(text, size, "%u.%u", phi_md / 1000, phi_md % 1000 / 100);
@@ -241,8 +255,9 @@ char *words_record_text(char *text, size_t size, const struct knell_record *reco
 
 char *words_verdict(char *text, size_t size, const struct knell_record *record, const char *name)
 {
-	char address[WORDS_ADDRESS_BYTES], what[160], phi[16], age[WORDS_AGE_BYTES];
-	bool known = record->began_ns && record->began_ns < record->ts_ns;
+	char address[WORDS_ADDRESS_BYTES], what[160], counts[64] = "",
+						      silent[WORDS_AGE_BYTES + 16] = "";
+	char phi[16], age[WORDS_AGE_BYTES];
 
 	if (!name)
 		name = words_address(address, sizeof(address), record->key.addr);
@@ -250,13 +265,18 @@ char *words_verdict(char *text, size_t size, const struct knell_record *record, 
 		snprintf(what, sizeof(what), "the connection from port %u to %.64s has stalled",
 			 record->local_port, name);
 	else if (record->to == VERDICT_ISOLATED)
-		snprintf(what, sizeof(what), "this node is isolated, %.64s out of its reach", name);
+		snprintf(what, sizeof(what), "this node is isolated, %.64s is out of its reach",
+			 name);
 	else
 		snprintf(what, sizeof(what), "%.64s is %s", name, words_state(record->to));
-	snprintf(text, size, "%s: %s, phi %s, %u unanswered on %u tuple%s%s%s", what,
-		 words_reason(record->reason), words_phi(phi, sizeof(phi), record->phi_md),
-		 record->sends, record->tuples, record->tuples == 1 ? "" : "s",
-		 known ? ", silent " : "",
-		 known ? words_age(age, sizeof(age), record->ts_ns - record->began_ns) : "");
+	/* A link without a carrier counts nothing. */
+	if (record->sends)
+		snprintf(counts, sizeof(counts), ", phi %s, %u unanswered on %u tuple%s",
+			 words_phi(phi, sizeof(phi), record->phi_md), record->sends, record->tuples,
+			 record->tuples == 1 ? "" : "s");
+	if (record->began_ns && record->began_ns < record->ts_ns)
+		snprintf(silent, sizeof(silent), ", silent %s",
+			 words_age(age, sizeof(age), record->ts_ns - record->began_ns));
+	snprintf(text, size, "%s: %s%s%s", what, words_reason(record->reason), counts, silent);
 	return text;
 }

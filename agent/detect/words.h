@@ -20,6 +20,7 @@
 #define WORDS_PREFIX_BYTES  50
 #define WORDS_KEY_BYTES	    72
 #define WORDS_AGE_BYTES	    24
+#define WORDS_SIZE_BYTES    16
 #define WORDS_WALL_BYTES    32
 #define WORDS_RECORD_BYTES  320
 
@@ -50,6 +51,9 @@ char *words_key(char *text, size_t size, const struct knell_peer_key *key);
 
 /** words_age - a length of time with its unit, three digits: "12.3 ms", "4 min 5 s", "2 d 3 h". */
 char *words_age(char *text, size_t size, __u64 ns);
+
+/** words_size - bytes with their unit, three digits: "512 B", "1.50 GiB". */
+char *words_size(char *text, size_t size, __u64 bytes);
 
 /** words_phi - milli-decades as decades: 12345 gives "12.3". */
 char *words_phi(char *text, size_t size, __u32 phi_md);

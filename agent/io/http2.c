@@ -104,7 +104,7 @@ static void take_settings(struct http2 *h, const nghttp2_frame *frame)
 		h->settings_acked = true;
 	else
 		h->settings_seen = true;
-	/* A client need not wait for our SETTINGS before it asks: its own come first in any case. */
+	/* A client may ask before it has seen ours; who asks must be known by then. */
 	if (h->ready || !h->settings_seen || (!h->settings_acked && !h->server))
 		return;
 	h->ready = true;

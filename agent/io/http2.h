@@ -46,8 +46,8 @@ enum {
  */
 struct http2_callbacks {
 	/*
-	 * Once, before any request: both sides have accepted each other's certificate and SETTINGS
-	 * (a server does not wait for the client to accept its own). `peer_name` is
+	 * Once, before any on_request: both sides have accepted each other's certificate, the
+	 * peer's SETTINGS have come and, to a client, ours are acknowledged. `peer_name` is
 	 * verified (see tls_peer_name()) and valid as long as the connection.
 	 */
 	void (*on_ready)(void *ctx, const char *peer_name);
@@ -92,6 +92,9 @@ int http2_ping(struct http2 *http2, const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
 
 /* How many streams the peer lets us have open at once; 0 before on_ready. */
 uint32_t http2_streams_max(const struct http2 *http2);
+
+/* How many streams are open, whoever opened them. */
+unsigned http2_streams_open(const struct http2 *http2);
 
 /* No new stream can be opened: the peer has said GOAWAY, or the connection has ended. */
 bool http2_is_leaving(const struct http2 *http2);

@@ -167,6 +167,16 @@ static void wake(struct http2_stream *stream)
 	loop_defer(h->loop, &h->flush_task);
 }
 
+unsigned http2_streams_open(const struct http2 *http2)
+{
+	const struct http2_stream *stream;
+	unsigned count = 0;
+
+	LIST_FOREACH(stream, &http2->streams, entry)
+		count++;
+	return count;
+}
+
 int http2_stream_open(struct http2 *http2, const struct http2_field *head, size_t count,
 		      const struct http2_stream_callbacks *callbacks, void *ctx,
 		      struct http2_stream **stream)

@@ -48,7 +48,8 @@ struct conn_info {
 	const char *name;		/* the peer's or the client's; NULL: not yet known */
 	enum conn_role role;
 	enum conn_state state;
-	unsigned int leases;
+	unsigned int leases;  /* of one that was dialled */
+	unsigned int streams; /* open, whoever opened them */
 	uint64_t made_ns;
 	uint64_t cookie; /* SO_COOKIE: how the kernel side names it */
 	int fd;		 /* -1 while there is none */

@@ -7,8 +7,7 @@
  * Happy path: a stranger -> TLS says whose certificate it is -> a peer's, or a client's that the
  * configuration admits -> it pings and asks.
  * Failure modes: nobody we know, or too many clients: turned away, with a word. It never says who
- * it is: http2 times out, and only so many may wait for that. It asks before it is known: nobody
- * takes the request, so that it gets UNIMPLEMENTED.
+ * it is: http2 times out, and only so many may wait for that.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -73,7 +72,7 @@ static void on_request(void *ctx, struct http2_stream *stream, const struct http
 	struct conn *conn = ctx;
 	const struct conn_cache *cache = conn_line_cache(conn);
 
-	if (!conn->ended && conn->state != CONN_CONNECTING && cache->hooks->request)
+	if (!conn->ended && cache->hooks->request)
 		cache->hooks->request(cache->ctx, stream, head);
 }
 

@@ -290,6 +290,7 @@ struct conn_info conn_entry_info(const struct conn *conn)
 		.role = conn->role,
 		.state = conn->state,
 		.leases = conn->leases,
+		.streams = conn->http2 ? http2_streams_open(conn->http2) : 0,
 		.made_ns = conn->made_ns,
 		.cookie = conn->cookie,
 		.fd = conn->http2 ? http2_fd(conn->http2) : -1,

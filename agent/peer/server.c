@@ -100,8 +100,8 @@ struct drive_list {
 static struct drive_list *drive_messages(const struct server *server)
 {
 	size_t count = server->drive_count, i;
-	struct drive_list *list = malloc(
-		sizeof(*list) + count * (sizeof(list->messages[0]) + sizeof(list->pointers[0])));
+	struct drive_list *list =
+		malloc(sizeof(*list) + count * (sizeof(list->messages[0]) + sizeof(void *)));
 
 	if (!list)
 		return NULL;
@@ -134,8 +134,8 @@ struct view_list {
 static struct view_list *view_messages(const struct server *server)
 {
 	size_t count = server->network_count, i;
-	struct view_list *list = malloc(
-		sizeof(*list) + count * (sizeof(list->messages[0]) + sizeof(list->pointers[0])));
+	struct view_list *list =
+		malloc(sizeof(*list) + count * (sizeof(list->messages[0]) + sizeof(void *)));
 
 	if (!list)
 		return NULL;

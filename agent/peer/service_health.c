@@ -193,17 +193,25 @@ int service_health_open(struct service_health **health, struct serve *serve,
 	return err;
 }
 
+static void forget_all(struct watcher_list *list)
+{
+	struct watcher *watcher, *next;
+
+	for (watcher = LIST_FIRST(list); watcher; watcher = next) {
+		next = LIST_NEXT(watcher, entry);
+		forget(watcher);
+	}
+}
+
 void service_health_close(struct service_health *health)
 {
 	size_t i;
 
 	if (!health)
 		return;
-	while (!LIST_EMPTY(&health->node_watchers))
-		forget(LIST_FIRST(&health->node_watchers));
+	forget_all(&health->node_watchers);
 	for (i = 0; i < health->roster->count; i++)
-		while (!LIST_EMPTY(&health->peer_watchers[i]))
-			forget(LIST_FIRST(&health->peer_watchers[i]));
+		forget_all(&health->peer_watchers[i]);
 	free(health);
 }
 

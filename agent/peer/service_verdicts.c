@@ -208,10 +208,14 @@ int service_verdicts_open(struct service_verdicts **service, struct serve *serve
 
 void service_verdicts_close(struct service_verdicts *service)
 {
+	struct follower *follower, *next;
+
 	if (!service)
 		return;
-	while (!LIST_EMPTY(&service->followers))
-		forget(LIST_FIRST(&service->followers));
+	for (follower = LIST_FIRST(&service->followers); follower; follower = next) {
+		next = LIST_NEXT(follower, entry);
+		forget(follower);
+	}
 	free(service);
 }
 

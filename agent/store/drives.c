@@ -179,11 +179,11 @@ int drives_open(struct drives **drives, struct loop *loop, char *const *paths, s
 {
 	struct drives *fresh = calloc(1, sizeof(*fresh) + count * sizeof(fresh->entries[0]));
 	struct entry *entry;
-	int err = fresh ? 0 : -ENOMEM;
+	int err = 0;
 	size_t i;
 
-	if (err)
-		return err;
+	if (!fresh)
+		return -ENOMEM;
 	fresh->loop = loop;
 	for (i = 0; i < count && !err; i++) {
 		entry = &fresh->entries[i];
@@ -195,11 +195,12 @@ int drives_open(struct drives **drives, struct loop *loop, char *const *paths, s
 		if (!err)
 			begin_look(entry);
 	}
-	if (err)
+	if (err) {
 		drives_close(fresh);
-	else
-		*drives = fresh;
-	return err;
+		return err;
+	}
+	*drives = fresh;
+	return 0;
 }
 
 void drives_close(struct drives *drives)

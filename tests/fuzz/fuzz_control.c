@@ -8,7 +8,8 @@
  *
  * Input: a byte with the size of the pieces (0: one piece), a byte with the number of answers that
  * the client's queue takes (0: no limit), a byte with the kind of an event that befalls the agent
- * in the middle (0: none), and then what the client says.
+ * in the middle (0: none), of which two bits also say when questions to all peers are answered, and
+ * then what the client says.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -17,14 +18,17 @@
 #include <string.h>
 #include <unistd.h>
 #include "control.h"
+#include "control_cluster.h"
 #include "fuzz.h"
 #include "io/loop_poll.h"
 #include "io/tcp.h"
 
-#define NODE	   "a"
-#define HEAD_BYTES 3
-#define NOW_NS	   5000000000ULL
-#define LINE_BYTES 4096 /* the longest that control takes */
+#define NODE		  "a"
+#define HEAD_BYTES	  3
+#define NOW_NS		  5000000000ULL
+#define ANSWER_EACH_PIECE 0x40
+#define ANSWER_BEFORE_END 0x80
+#define LINE_BYTES	  4096 /* the longest that control takes */
 
 /* The only client. */
 struct tcp {
@@ -34,6 +38,13 @@ struct tcp {
 	bool gone;
 	unsigned int limit; /* answers that the queue takes, 0: all */
 	unsigned int answers, events;
+};
+
+/* A question to all peers; a client has one at most. */
+struct control_cluster {
+	void (*answered)(void *ctx, json_t *data);
+	void *ctx;
+	bool open;
 };
 
 struct loop_poll {
@@ -47,7 +58,9 @@ static struct {
 	struct roster roster;
 	struct tcp client;
 	struct loop_poll poll;
-	int fd; /* what the client is accepted as; nothing is ever sent on it */
+	struct control_cluster question;
+	bool asked; /* by this input */
+	int fd;	    /* what the client is accepted as; nothing is ever sent on it */
 	bool waiting;
 } bench;
 
@@ -134,6 +147,32 @@ uint64_t loop_now_ns(const struct loop *loop)
 	return NOW_NS;
 }
 
+struct control_cluster *control_cluster_ask(struct info *info, enum info_kind kind,
+					    void (*answered)(void *ctx, json_t *data), void *ctx)
+{
+	(void)info;
+	FUZZ_HOLDS(!bench.question.open && kind < INFO_KINDS);
+	bench.question = (struct control_cluster){answered, ctx, true};
+	bench.asked = true;
+	return &bench.question;
+}
+
+void control_cluster_cancel(struct control_cluster *question)
+{
+	FUZZ_HOLDS(!question || question->open);
+	if (question)
+		question->open = false;
+}
+
+/* The peers have answered; what the client said meanwhile may ask again. */
+static void answer_questions(void)
+{
+	while (bench.question.open) {
+		bench.question.open = false;
+		bench.question.answered(bench.question.ctx, json_object());
+	}
+}
+
 unsigned int conn_evict_peer(struct conn_cache *cache, const struct roster_peer *peer,
 			     const char *reason)
 {
@@ -170,11 +209,15 @@ void conn_each(const struct conn_cache *cache, void (*visit)(void *ctx, const st
 	visit(ctx, &info);
 	info = (struct conn_info){.id = 2, .fd = bench.client.fd};
 	visit(ctx, &info);
+	info = (struct conn_info){
+		.id = 3, .name = "c1", .role = CONN_ACCEPTED, .state = CONN_RETIRING, .fd = -1};
+	visit(ctx, &info);
 }
 
 static void set_up(void)
 {
 	struct sockaddr_storage v4 = {.ss_family = AF_INET}, v6 = {.ss_family = AF_INET6};
+	struct control_view view = {.node = NODE};
 	char dir[] = "/tmp/knell-fuzz-XXXXXX", path[sizeof(dir) + 2], why[256];
 
 	inet_pton(AF_INET, "10.77.0.2", &((struct sockaddr_in *)&v4)->sin_addr);
@@ -184,8 +227,8 @@ static void set_up(void)
 	roster_set(&bench.roster, 1, "c", &v6);
 	FUZZ_HOLDS(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/s", dir);
-	FUZZ_HOLDS(!control_open(&bench.control, NULL, path, NODE, &bench.roster, NULL, why,
-				 sizeof(why)));
+	view.roster = &bench.roster;
+	FUZZ_HOLDS(!control_open(&bench.control, NULL, path, &view, why, sizeof(why)));
 	/* At once, since a finding leaves no time to tidy up. */
 	unlink(path);
 	rmdir(dir);
@@ -242,23 +285,33 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	bench.waiting = true;
 	bench.poll.ready(bench.poll.ctx, 0);
 	client->limit = data[1];
+	bench.asked = false;
 	piece = data[0] ? data[0] : size;
 	for (at = HEAD_BYTES; at < size && !client->gone; at += part) {
 		part = size - at < piece ? size - at : piece;
 		client->callbacks->on_data(client->ctx, data + at, part);
 		if (at <= size / 2 && at + part > size / 2)
 			befall(data[2]);
+		if (data[2] & ANSWER_EACH_PIECE)
+			answer_questions();
 	}
+	if (data[2] & ANSWER_BEFORE_END)
+		answer_questions();
 	if (!client->gone) {
-		FUZZ_HOLDS(client->answers == lines_of(data + HEAD_BYTES, size - HEAD_BYTES));
+		if (!bench.question.open)
+			FUZZ_HOLDS(client->answers ==
+				   lines_of(data + HEAD_BYTES, size - HEAD_BYTES));
 		if (data[2] & 1)
 			client->callbacks->on_data(client->ctx, NULL, 0);
 		else
 			client->callbacks->on_close(client->ctx, -ECONNRESET);
+		/* Who has only finished asking gets its answers first. */
+		answer_questions();
 	} else {
 		/* Only who asks too much, or does not read, is hung up on. */
-		FUZZ_HOLDS(client->limit || lines_of(data + HEAD_BYTES, size - HEAD_BYTES) < 0);
+		FUZZ_HOLDS(client->limit || bench.asked ||
+			   lines_of(data + HEAD_BYTES, size - HEAD_BYTES) < 0);
 	}
-	FUZZ_HOLDS(client->gone);
+	FUZZ_HOLDS(client->gone && !bench.question.open);
 	return 0;
 }

@@ -355,11 +355,24 @@ event = {"event": "verdict", "ts_ns": 1, "wall": "2026-01-02T03:04:05.678Z", "no
          "loss_ppm": 1000, "heard_age_us": 512000, "silence_us": 480000, "flaps": 0,
          "conns_evicted": 2, "reaction_us": 180}
 stalled = dict(event, event="stalled", seq=6)
+drive = {"path": "/mnt/d1", "state": "offline", "reason": "dead", "uuid": None, "total_bytes": 3 << 39,
+         "used_bytes": 3 << 29, "available_bytes": 1023, "inodes": 7, "inodes_used": 3, "read_only": False}
+offline = {"name": "b", "state": "offline", "reason": "dead", "endpoint": "10.77.0.2:7400", "self": False,
+           "verdict": "dead", "since_age_ms": 1500, "answered": False, "known_age_ms": 9, "drives": [drive],
+           "version": "0.1.0", "started": 1, "pid": 5, "cpus": 2, "memory_bytes": 1 << 30,
+           "network": {"a": "alive"}, "uptime_s": None, "connections": None}
+new = dict(offline, name="c", state="initializing", verdict="new", reason="never heard", drives=[],
+           network={}, known_age_ms=None, version=None, started=None, pid=None, cpus=None, memory_bytes=None)
+cluster = {"node": "a", "isolated": False, "total": 2, "online": 0, "offline": 1, "unknown": 1,
+           "degraded": 0, "initializing": 1, "took_us": 300, "servers": [offline, new],
+           "drives": {"total": 1, "ok": 0, "offline": 1, "faulty": 0, "unknown": 0, "total_bytes": 0,
+                      "used_bytes": 0, "available_bytes": 0}}
 def answer(request):
     command = request["cmd"]
     if command == "peers": return {"ok": True, "data": peers}
     if command == "conn.show": return {"ok": True, "data": [conn] * 1000}
     if command == "conn.clear": return {"ok": True, "data": {"evicted": 3}}
+    if command in ("cluster.info", "cluster.storage"): return {"ok": True, "data": cluster}
     if command == "event": return {"ok": True}
     if request.get("peer") == "b" or request.get("id") == 7: return {"ok": True, "data": {"evicted": 1}}
     if request.get("peer") == "mute": return None
@@ -403,6 +416,26 @@ agent_events() {
 agent_ends() {
 	"$knell" -j event >"$work/events"
 	(($? == 1)) && jq -es 'length == 3 and (.[2].error | test("ended"))' "$work/events"
+}
+
+# Text and JSON of a cluster with one server that is off and one that was never heard.
+cluster_info() {
+	"$knell" cluster info >"$work/table" && cat "$work/table" || return 1
+	grep -Eq '^b +offline +10.77.0.2:7400 +1.50 s .* 1.00 GiB .* dead$' "$work/table" &&
+		grep -Eq '^c +initializing .* never heard$' "$work/table" &&
+		grep -q '^servers: 0 online (0 degraded), 1 offline, 1 unknown, 2 in all$' "$work/table" &&
+		json '.online + .offline + .unknown == .total and .servers[0].network == {"a": "alive"} and
+			.servers[0].memory_bytes == 1073741824 and .servers[0].uptime_s == null and
+			.servers[1].version == null and .servers[1].drives == []' cluster
+}
+
+cluster_storage() {
+	"$knell" cluster storage >"$work/table" && cat "$work/table" || return 1
+	grep -Eq '^b  offline  10.77.0.2:7400  \(dead\)$' "$work/table" &&
+		grep -Eq '^/mnt/d1 +offline +1.50 TiB +1.50 GiB +1.00 KiB ' "$work/table" &&
+		grep -q '^no drives known: it was never heard$' "$work/table" &&
+		json '.servers[0].drives[0].total_bytes == 1649267441664 and .drives.offline == 1 and
+			.servers[1].drives == []' cluster storage
 }
 
 # --- certificates ----------------------------------------------------------------------------------
@@ -452,7 +485,7 @@ other_key() {
 check 'every object prints its help, in text and JSON' every_help_prints
 check 'no object' refuses 2 "no object given; see 'knell help'"
 check 'an unknown object is refused and the known ones named' refuses 2 "no object 'bogus', there are: load," bogus
-check 'an ambiguous object is refused and the candidates named' refuses 2 "'c' is ambiguous: conn, cert" c
+check 'an ambiguous object is refused and the candidates named' refuses 2 "'c' is ambiguous: conn, cluster, cert" c
 check 'an unknown command' refuses 2 "no command 'bogus', there are: show, dump, help" peer bogus
 check 'an unambiguous prefix will do' json '.name == "cert"' ce h
 check 'an unknown option' refuses 2 "unknown option '--nope'; see 'knell load help'" load --nope
@@ -478,6 +511,7 @@ check 'not loaded: watch add' refuses 1 'nothing is loaded' watch add 10.77.0.0/
 check 'not loaded: event' refuses 1 'nothing is loaded' event
 check 'not loaded: unload' refuses 1 'nothing is loaded' unload
 check 'no agent: conn show' refuses 1 'no agent runs at .*start knelld' conn show
+check 'no agent: cluster info' refuses 1 'no agent runs at .*start knelld' cluster info
 
 # A BPF file system of our own, which load has to mount.
 while mountpoint -q /sys/fs/bpf; do
@@ -517,6 +551,8 @@ else
 	check 'conn evict by name' json '.evicted == 1' conn evict b
 	check 'conn evict by ID' json '.evicted == 1' conn evict 7
 	check 'conn evict of a stranger' refuses 1 'the agent refused: no such peer' conn evict zz
+	check 'cluster info' cluster_info
+	check 'cluster storage' cluster_storage
 	check 'conn clear' json '.evicted == 3' conn clear
 	check 'an agent that hangs up' refuses 1 'it hung up' conn evict mute
 	check 'an agent that talks nonsense' refuses 1 'no JSON object' conn evict garbled

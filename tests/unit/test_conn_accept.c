@@ -1,35 +1,41 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Unit tests of agent/peer/conn: connections that others open. See conn_pair.h.
+ * Unit tests of agent/peer/conn: connections that others open. See conn_twins.h.
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "conn_pair.h"
+#include "conn_twins.h"
 
 static void setup_stranger(void)
 {
 	/* By the right authority, but nobody's name. */
-	pair_open("cn", "b", &pair_limits, false);
+	twins_open("cn", "b", &twins_limits, false);
+}
+
+static bool has_ack(void)
+{
+	return twins.a.acks;
 }
 
 START_TEST(turns_strangers_away)
 {
-	const struct sockaddr_in *from = (const struct sockaddr_in *)&pair.b.refused_from;
+	const struct sockaddr_in *from = (const struct sockaddr_in *)&twins.b.refused_from;
 
-	conn_allow(pair.a.cache, pair_peer(&pair.a), true);
-	pair_run_until(pair_has_refused);
-	ck_assert_str_eq(pair.b.reason, "certificate is of 'cn', which is no peer of ours");
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(twins_has_refused);
+	ck_assert_str_eq(twins.b.reason, "certificate is of 'cn', which is no peer of ours");
 	ck_assert_int_eq(from->sin_family, AF_INET);
 	ck_assert_uint_eq(from->sin_addr.s_addr, htonl(INADDR_LOOPBACK));
 	ck_assert_uint_ne(from->sin_port, 0);
 	/* a's side of TLS was done each time; that alone must not make it dial without pause. */
-	pair_run_for(1500);
-	ck_assert_int_le(pair.b.refused, 16);
-	ck_assert_uint_eq(pair_list(&pair.b).count, 0);
+	twins_run_for(1500);
+	ck_assert_int_le(twins.b.refused, 16);
+	ck_assert_uint_eq(twins_list(&twins.b).count, 0);
 }
 END_TEST
 
@@ -39,7 +45,7 @@ static unsigned int strangers_wanted;
 
 static bool strangers_are_in(void)
 {
-	return pair_list(&pair.b).count == strangers_wanted;
+	return twins_list(&twins.b).count == strangers_wanted;
 }
 
 /* A raw TCP connection from 127.0.1.@source that never speaks. */
@@ -49,7 +55,7 @@ static int connect_mute(unsigned int source)
 				   .sin_addr.s_addr = htonl(0x7f000100 + source)};
 	struct sockaddr_in to = {.sin_family = AF_INET,
 				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-				 .sin_port = htons(listen_port(pair.listener))};
+				 .sin_port = htons(listen_port(twins.listener))};
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	ck_assert_int_ge(fd, 0);
@@ -76,30 +82,30 @@ START_TEST(caps_strangers_of_one_source)
 	for (i = 0; i < PER_SOURCE; i++)
 		fds[i] = connect_mute(1);
 	strangers_wanted = PER_SOURCE;
-	pair_run_until(strangers_are_in);
+	twins_run_until(strangers_are_in);
 	mute = connect_mute(1);
-	pair_run_until(is_closed);
+	twins_run_until(is_closed);
 	close(mute);
-	ck_assert_uint_eq(pair_list(&pair.b).count, PER_SOURCE);
+	ck_assert_uint_eq(twins_list(&twins.b).count, PER_SOURCE);
 	/* Others are not shut out by that, peers least of all. */
 	mute = connect_mute(2);
 	strangers_wanted = PER_SOURCE + 1;
-	pair_run_until(strangers_are_in);
+	twins_run_until(strangers_are_in);
 	ck_assert(!is_closed());
 	close(mute);
-	conn_allow(pair.a.cache, pair_peer(&pair.a), true);
-	pair_run_until(pair_has_heartbeat);
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(twins_has_heartbeat);
 	/* One that goes makes room. */
-	conn_allow(pair.a.cache, pair_peer(&pair.a), false);
-	conn_evict_peer(pair.a.cache, pair_peer(&pair.a), "gone");
+	conn_allow(twins.a.cache, twins_peer(&twins.a), false);
+	conn_evict_peer(twins.a.cache, twins_peer(&twins.a), "gone");
 	strangers_wanted = PER_SOURCE;
-	pair_run_until(strangers_are_in);
+	twins_run_until(strangers_are_in);
 	close(fds[0]);
 	strangers_wanted = PER_SOURCE - 1;
-	pair_run_until(strangers_are_in);
+	twins_run_until(strangers_are_in);
 	fds[0] = connect_mute(1);
 	strangers_wanted = PER_SOURCE;
-	pair_run_until(strangers_are_in);
+	twins_run_until(strangers_are_in);
 	for (i = 0; i < PER_SOURCE; i++)
 		close(fds[i]);
 }
@@ -113,27 +119,162 @@ START_TEST(caps_strangers_in_all)
 	for (i = 0; i < IN_ALL; i++) {
 		fds[i] = connect_mute(1 + i / PER_SOURCE);
 		strangers_wanted = i + 1;
-		if (strangers_wanted % PAIR_BACKLOG == 0)
-			pair_run_until(strangers_are_in);
+		if (strangers_wanted % TWINS_BACKLOG == 0)
+			twins_run_until(strangers_are_in);
 	}
 	mute = connect_mute(1 + IN_ALL / PER_SOURCE);
-	pair_run_until(is_closed);
-	ck_assert_uint_eq(pair_list(&pair.b).count, IN_ALL);
-	ck_assert_int_eq(pair.b.refused, 0);
+	twins_run_until(is_closed);
+	ck_assert_uint_eq(twins_list(&twins.b).count, IN_ALL);
+	ck_assert_int_eq(twins.b.refused, 0);
 	close(mute);
 	for (i = 0; i < IN_ALL; i++)
 		close(fds[i]);
 }
 END_TEST
 
+/* ---- those who may ask and are no peers ---- */
+
+static void setup_client(void)
+{
+	setup_stranger();
+	twins.b.admitted = "cn";
+}
+
+START_TEST(admits_a_client)
+{
+	struct conn_listing listing;
+	struct conn *conn = NULL;
+	unsigned int i;
+
+	twins_fill();
+	listing = twins_list(&twins.b);
+	for (i = 0; i < listing.count; i++) {
+		ck_assert_ptr_null(listing.entries[i].peer);
+		ck_assert_str_eq(listing.entries[i].name, "cn");
+		ck_assert_int_eq(listing.entries[i].role, CONN_ACCEPTED);
+		ck_assert_int_eq(listing.entries[i].state, CONN_READY);
+	}
+	ck_assert_int_eq(twins.b.refused, 0);
+	/* It is nobody's peer: no heartbeat counts, no verdict touches it, nobody leases it. */
+	ck_assert_int_eq(http2_ping(twins.a.heartbeat, (const uint8_t *)"12345678"), 0);
+	twins_run_until(has_ack);
+	ck_assert_int_eq(twins.b.pings, 0);
+	ck_assert_uint_eq(conn_evict_peer(twins.b.cache, twins_peer(&twins.b), "dead"), 0);
+	ck_assert_int_eq(conn_lease(twins.b.cache, twins_peer(&twins.b), &conn), -EAGAIN);
+	ck_assert_int_eq(conn_evict_id(twins.b.cache, listing.entries[0].id, "by hand"), 0);
+	ck_assert_uint_eq(twins_list(&twins.b).count, TWINS_POOL - 1);
+	ck_assert_uint_eq(conn_clear(twins.b.cache, "by hand"), TWINS_POOL - 1);
+	twins_run_until(twins_is_full);
+}
+END_TEST
+
+START_TEST(admits_only_whom_it_is_told_to)
+{
+	twins.b.admitted = "somebody";
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(twins_has_refused);
+	ck_assert_str_eq(twins.b.reason, "certificate is of 'cn', which is no peer of ours");
+}
+END_TEST
+
+START_TEST(bounds_the_clients)
+{
+	struct conn_limits limits = twins_limits;
+	unsigned int i;
+	struct conn_listing listing;
+
+	limits.per_peer = CONN_CLIENTS_MAX + 2;
+	twins_close();
+	twins_open("cn", "b", &limits, false);
+	twins.b.admitted = "cn";
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(twins_has_refused);
+	ck_assert_str_eq(twins.b.reason,
+			 "'cn' may ask, but 256 connections of clients are open already");
+	listing = twins_list(&twins.b);
+	for (i = 0; i < CONN_CLIENTS_MAX; i++)
+		ck_assert_int_eq(listing.entries[i].state, CONN_READY);
+}
+END_TEST
+
+/* ---- what is asked ---- */
+
+static int answer_code; /* 1: not yet */
+static char answer_status[16];
+
+static void on_answer_head(void *ctx, const struct http2_head *head)
+{
+	const char *status = head->value[HTTP2_GRPC_STATUS];
+
+	(void)ctx;
+	if (status)
+		snprintf(answer_status, sizeof(answer_status), "%s", status);
+}
+
+static void on_answer_close(void *ctx, int64_t code)
+{
+	(void)ctx;
+	answer_code = (int)code;
+}
+
+static const struct http2_stream_callbacks answer_callbacks = {
+	.on_head = on_answer_head,
+	.on_close = on_answer_close,
+};
+
+static bool is_answered(void)
+{
+	return answer_code != 1;
+}
+
+static void ask(const char *path)
+{
+	const struct http2_field head[] = {
+		{":method", "POST"}, {":scheme", "https"}, {":authority", "b"}, {":path", path}};
+	struct conn *conn = twins_lease();
+	struct http2_stream *stream = NULL;
+
+	answer_code = 1;
+	answer_status[0] = '\0';
+	ck_assert_int_eq(
+		http2_stream_open(conn_http2(conn), head, 4, &answer_callbacks, NULL, &stream), 0);
+	ck_assert_int_eq(http2_stream_end(stream, NULL, 0), 0);
+	twins_run_until(is_answered);
+	ck_assert_int_eq(answer_code, 0);
+	conn_return(conn, false);
+}
+
+START_TEST(hands_on_what_is_asked)
+{
+	if (_i) {
+		twins_close();
+		setup_client();
+	}
+	twins_fill();
+	ask("/knell.v1.Peer/Ping");
+	ck_assert_int_eq(twins.b.requests, 1);
+	ck_assert_str_eq(twins.b.path, "/knell.v1.Peer/Ping");
+	ck_assert_str_eq(answer_status, "0");
+	twins.b.takes_no_request = true;
+	ask("/knell.v1.Peer/Pong");
+	ck_assert_str_eq(twins.b.path, "/knell.v1.Peer/Pong");
+	ck_assert_str_eq(answer_status, HTTP2_GRPC_UNIMPLEMENTED);
+	ck_assert_int_eq(twins.a.requests, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("conn_accept");
-	TCase *tc = pair_case(suite, "strangers", pair_setup);
+	TCase *tc = twins_case(suite, "strangers", twins_setup);
 
 	tcase_add_test(tc, caps_strangers_of_one_source);
 	tcase_add_test(tc, caps_strangers_in_all);
-	tc = pair_case(suite, "clients", setup_stranger);
-	tcase_add_test(tc, turns_strangers_away);
-	return pair_run(suite);
+	tcase_add_loop_test(tc, hands_on_what_is_asked, 0, 2);
+	tcase_add_test(twins_case(suite, "nobody", setup_stranger), turns_strangers_away);
+	tc = twins_case(suite, "clients", setup_client);
+	tcase_add_test(tc, admits_a_client);
+	tcase_add_test(tc, admits_only_whom_it_is_told_to);
+	tcase_add_test(tc, bounds_the_clients);
+	return twins_run(suite);
 }

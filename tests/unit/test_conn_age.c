@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Unit tests of agent/peer/conn: what becomes of connections with time: idle ones leave, old ones
- * are replaced, and a late PONG is told. See conn_pair.h.
+ * are replaced, and a late PONG is told. See conn_twins.h.
  */
 #include <errno.h>
 #include <linux/filter.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "conn_pair.h"
+#include "conn_twins.h"
 
 enum { IDLE_MS = 120, LIFETIME_MS = 300, PING_MS = 40, LATE_MS = 60, REPEATED_LATE_MS = 700 };
 
@@ -16,30 +16,30 @@ static struct conn_limits limits;
 
 static void setup(void)
 {
-	limits = pair_limits;
-	pair_setup();
+	limits = twins_limits;
+	twins_setup();
 }
 
 static bool only_heartbeat_is_left(void)
 {
-	const struct conn_listing listing = pair_list(&pair.a);
+	const struct conn_listing listing = twins_list(&twins.a);
 
 	return listing.count == 1 && listing.entries[0].role == CONN_HEARTBEAT &&
-	       pair_list(&pair.b).count == 1;
+	       twins_list(&twins.b).count == 1;
 }
 
 static unsigned int count_wanted;
 
 static bool are_ready(void)
 {
-	return pair_list(&pair.a).ready == count_wanted;
+	return twins_list(&twins.a).ready == count_wanted;
 }
 
 static void idle_open(void)
 {
 	limits.idle_ns = IDLE_MS * NS_PER_MS;
-	pair_reopen(&limits, false);
-	pair_fill();
+	twins_reopen(&limits, false);
+	twins_fill();
 }
 
 START_TEST(idle_ones_leave_and_come_back)
@@ -47,27 +47,27 @@ START_TEST(idle_ones_leave_and_come_back)
 	struct conn *first, *second;
 
 	idle_open();
-	pair_run_until(only_heartbeat_is_left);
-	pair_run_for(2 * IDLE_MS);
+	twins_run_until(only_heartbeat_is_left);
+	twins_run_for(2 * IDLE_MS);
 	ck_assert(only_heartbeat_is_left()); /* nobody needs them: nothing is dialled */
-	ck_assert_int_eq(pair.a.dialled, PAIR_POOL);
-	ck_assert_int_eq(pair.a.heartbeat_ends, 0);
+	ck_assert_int_eq(twins.a.dialled, TWINS_POOL);
+	ck_assert_int_eq(twins.a.heartbeat_ends, 0);
 	/* The heartbeat's helps out, and one is made for the next. */
-	first = pair_lease();
-	ck_assert_ptr_eq(conn_http2(first), pair.a.heartbeat);
+	first = twins_lease();
+	ck_assert_ptr_eq(conn_http2(first), twins.a.heartbeat);
 	count_wanted = 2;
-	pair_run_until(are_ready);
-	second = pair_lease();
-	ck_assert_ptr_ne(conn_http2(second), pair.a.heartbeat);
+	twins_run_until(are_ready);
+	second = twins_lease();
+	ck_assert_ptr_ne(conn_http2(second), twins.a.heartbeat);
 	/* As many as are needed at once, and no more. */
-	conn_return(pair_lease(), false);
+	conn_return(twins_lease(), false);
 	count_wanted = 3;
-	pair_run_until(are_ready);
-	pair_run_for(IDLE_MS / 3);
-	ck_assert_uint_eq(pair_list(&pair.a).ready, 3);
+	twins_run_until(are_ready);
+	twins_run_for(IDLE_MS / 3);
+	ck_assert_uint_eq(twins_list(&twins.a).ready, 3);
 	conn_return(first, false);
 	conn_return(second, false);
-	pair_run_until(only_heartbeat_is_left);
+	twins_run_until(only_heartbeat_is_left);
 }
 END_TEST
 
@@ -76,14 +76,14 @@ START_TEST(leased_ones_are_not_idle)
 	struct conn *kept;
 
 	idle_open();
-	kept = pair_lease();
+	kept = twins_lease();
 	count_wanted = 2;
-	pair_run_until(are_ready);
-	pair_run_for(2 * IDLE_MS);
+	twins_run_until(are_ready);
+	twins_run_for(2 * IDLE_MS);
 	ck_assert_ptr_nonnull(conn_http2(kept));
-	ck_assert_uint_eq(pair_list(&pair.a).ready, 2);
+	ck_assert_uint_eq(twins_list(&twins.a).ready, 2);
 	conn_return(kept, false);
-	pair_run_until(only_heartbeat_is_left);
+	twins_run_until(only_heartbeat_is_left);
 }
 END_TEST
 
@@ -91,9 +91,9 @@ END_TEST
 START_TEST(all_come_back_after_an_eviction)
 {
 	idle_open();
-	pair_run_until(only_heartbeat_is_left);
-	ck_assert_uint_eq(conn_evict_peer(pair.a.cache, pair_peer(&pair.a), "gone"), 1);
-	pair_run_until(pair_is_full);
+	twins_run_until(only_heartbeat_is_left);
+	ck_assert_uint_eq(conn_evict_peer(twins.a.cache, twins_peer(&twins.a), "gone"), 1);
+	twins_run_until(twins_is_full);
 }
 END_TEST
 
@@ -104,11 +104,11 @@ START_TEST(the_heartbeat_comes_back_while_all_are_idle)
 
 	idle_open();
 	for (round = 0; round < 3; round++) {
-		pair_run_until(only_heartbeat_is_left);
-		ck_assert_int_eq(conn_evict_id(pair.a.cache, pair_list(&pair.a).entries[0].id, ""),
-				 0);
-		ck_assert_ptr_null(pair.a.heartbeat);
-		pair_run_until(pair_has_heartbeat);
+		twins_run_until(only_heartbeat_is_left);
+		ck_assert_int_eq(
+			conn_evict_id(twins.a.cache, twins_list(&twins.a).entries[0].id, ""), 0);
+		ck_assert_ptr_null(twins.a.heartbeat);
+		twins_run_until(twins_has_heartbeat);
 	}
 }
 END_TEST
@@ -118,29 +118,29 @@ static uint64_t oldest_id;
 /* Every pooled one that was there at first has been replaced. */
 static bool are_replaced(void)
 {
-	const struct conn_listing listing = pair_list(&pair.a);
+	const struct conn_listing listing = twins_list(&twins.a);
 	unsigned int i;
 
 	for (i = 0; i < listing.count; i++)
 		if (listing.entries[i].role == CONN_POOL && listing.entries[i].id <= oldest_id)
 			return false;
-	return listing.ready == PAIR_POOL;
+	return listing.ready == TWINS_POOL;
 }
 
 static void lifetime_open(void)
 {
 	limits.lifetime_ns = LIFETIME_MS * NS_PER_MS;
-	pair_reopen(&limits, false);
-	conn_allow(pair.a.cache, pair_peer(&pair.a), true);
-	pair_run_until(pair_is_full);
-	oldest_id = PAIR_POOL;
+	twins_reopen(&limits, false);
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(twins_is_full);
+	oldest_id = TWINS_POOL;
 }
 
 static unsigned int fewest, most;
 
 static bool are_replaced_and_counted(void)
 {
-	const struct conn_listing listing = pair_list(&pair.a);
+	const struct conn_listing listing = twins_list(&twins.a);
 
 	fewest = listing.ready < fewest ? listing.ready : fewest;
 	most = listing.ready > most ? listing.ready : most;
@@ -152,56 +152,56 @@ START_TEST(old_ones_are_replaced)
 	uint64_t heartbeat_id;
 
 	lifetime_open();
-	heartbeat_id = pair_list(&pair.a).entries[0].id;
-	fewest = most = PAIR_POOL;
-	pair_run_until(are_replaced_and_counted);
+	heartbeat_id = twins_list(&twins.a).entries[0].id;
+	fewest = most = TWINS_POOL;
+	twins_run_until(are_replaced_and_counted);
 	/* First the new one, then the old one goes. */
-	ck_assert_uint_eq(fewest, PAIR_POOL);
-	ck_assert_uint_le(most, PAIR_POOL + 1);
-	ck_assert(pair.a.single_flight);
-	ck_assert_int_eq(pair.a.heartbeat_ends, 0);
-	ck_assert_uint_eq(pair_list(&pair.a).entries[0].id, heartbeat_id);
+	ck_assert_uint_eq(fewest, TWINS_POOL);
+	ck_assert_uint_le(most, TWINS_POOL + 1);
+	ck_assert(twins.a.single_flight);
+	ck_assert_int_eq(twins.a.heartbeat_ends, 0);
+	ck_assert_uint_eq(twins_list(&twins.a).entries[0].id, heartbeat_id);
 }
 END_TEST
 
 static bool has_retiring(void)
 {
-	return pair_list(&pair.a).retiring == 1 && are_ready();
+	return twins_list(&twins.a).retiring == 1 && are_ready();
 }
 
 static bool has_no_retiring(void)
 {
-	return !pair_list(&pair.a).retiring;
+	return !twins_list(&twins.a).retiring;
 }
 
 START_TEST(an_old_one_stays_for_its_leases)
 {
-	struct conn *first, *leases[3 * PAIR_POOL];
+	struct conn *first, *leases[3 * TWINS_POOL];
 	unsigned int i;
 
 	lifetime_open();
-	first = pair_lease();
-	for (i = 0; i < PAIR_POOL - 1; i++)
-		leases[i] = pair_lease();
-	ck_assert_ptr_eq(leases[PAIR_POOL - 2], first); /* it has two leases */
-	for (i = 0; i < PAIR_POOL - 2; i++)
+	first = twins_lease();
+	for (i = 0; i < TWINS_POOL - 1; i++)
+		leases[i] = twins_lease();
+	ck_assert_ptr_eq(leases[TWINS_POOL - 2], first); /* it has two leases */
+	for (i = 0; i < TWINS_POOL - 2; i++)
 		conn_return(leases[i], false);
-	count_wanted = PAIR_POOL;
-	pair_run_until(has_retiring);
+	count_wanted = TWINS_POOL;
+	twins_run_until(has_retiring);
 	ck_assert_ptr_nonnull(conn_http2(first));
 	ck_assert(!http2_is_leaving(conn_http2(first)));
-	for (i = 0; i < 3 * PAIR_POOL; i++) {
-		leases[i] = pair_lease();
+	for (i = 0; i < 3 * TWINS_POOL; i++) {
+		leases[i] = twins_lease();
 		ck_assert_ptr_ne(leases[i], first);
 	}
-	for (i = 0; i < 3 * PAIR_POOL; i++)
+	for (i = 0; i < 3 * TWINS_POOL; i++)
 		conn_return(leases[i], false);
 	conn_return(first, false);
-	pair_run_for(20);
-	ck_assert_uint_eq(pair_list(&pair.a).retiring, 1);
+	twins_run_for(20);
+	ck_assert_uint_eq(twins_list(&twins.a).retiring, 1);
 	conn_return(first, false);
-	ck_assert_uint_eq(pair_list(&pair.a).retiring, 0); /* with the last lease, at once */
-	pair_run_until(has_no_retiring);
+	ck_assert_uint_eq(twins_list(&twins.a).retiring, 0); /* with the last lease, at once */
+	twins_run_until(has_no_retiring);
 }
 END_TEST
 
@@ -211,15 +211,15 @@ START_TEST(an_old_one_stays_until_it_is_replaced)
 	uint16_t port;
 
 	lifetime_open();
-	port = htons(listen_port(pair.listener));
-	listen_close(pair.listener);
-	pair.listener = NULL;
-	pair_run_until(pair_has_failed);
-	pair_run_for(LIFETIME_MS);
-	ck_assert_uint_eq(pair_list(&pair.a).ready, PAIR_POOL);
-	conn_return(pair_lease(), false);
-	pair_listen(port);
-	pair_run_until(are_replaced);
+	port = htons(listen_port(twins.listener));
+	listen_close(twins.listener);
+	twins.listener = NULL;
+	twins_run_until(twins_has_failed);
+	twins_run_for(LIFETIME_MS);
+	ck_assert_uint_eq(twins_list(&twins.a).ready, TWINS_POOL);
+	conn_return(twins_lease(), false);
+	twins_listen(port);
+	twins_run_until(are_replaced);
 }
 END_TEST
 
@@ -228,16 +228,17 @@ START_TEST(a_retiring_one_can_be_evicted)
 	struct conn *first;
 
 	lifetime_open();
-	first = pair_lease();
-	count_wanted = PAIR_POOL;
-	pair_run_until(has_retiring);
-	conn_allow(pair.a.cache, pair_peer(&pair.a), false);
-	ck_assert_uint_eq(conn_evict_peer(pair.a.cache, pair_peer(&pair.a), "dead"), PAIR_POOL + 1);
-	ck_assert_uint_eq(pair_list(&pair.a).count, 0);
+	first = twins_lease();
+	count_wanted = TWINS_POOL;
+	twins_run_until(has_retiring);
+	conn_allow(twins.a.cache, twins_peer(&twins.a), false);
+	ck_assert_uint_eq(conn_evict_peer(twins.a.cache, twins_peer(&twins.a), "dead"),
+			  TWINS_POOL + 1);
+	ck_assert_uint_eq(twins_list(&twins.a).count, 0);
 	ck_assert_str_eq(conn_reason(first), "dead");
 	conn_return(first, false);
-	pair_fill();
-	ck_assert_uint_eq(pair_list(&pair.a).count, PAIR_POOL);
+	twins_fill();
+	ck_assert_uint_eq(twins_list(&twins.a).count, TWINS_POOL);
 }
 END_TEST
 
@@ -245,12 +246,12 @@ END_TEST
 
 static bool pongs_are_late(void)
 {
-	return pair.a.lates > pair.a.late_ends;
+	return twins.a.lates > twins.a.late_ends;
 }
 
 static bool pongs_are_back(void)
 {
-	return pair.a.late_ends == pair.a.lates;
+	return twins.a.late_ends == twins.a.lates;
 }
 
 static void ping_open(unsigned int late_ms, bool while_idle)
@@ -258,21 +259,21 @@ static void ping_open(unsigned int late_ms, bool while_idle)
 	limits.ping_interval_ns = PING_MS * NS_PER_MS;
 	limits.ping_timeout_ns = late_ms * NS_PER_MS;
 	limits.ping_while_idle = while_idle;
-	pair_reopen(&limits, true);
-	pair_fill();
+	twins_reopen(&limits, true);
+	twins_fill();
 }
 
 static bool has_many_pings(void)
 {
-	return pair.b.pings >= 4 * (PAIR_POOL - 1);
+	return twins.b.pings >= 4 * (TWINS_POOL - 1);
 }
 
 START_TEST(pings_while_idle)
 {
 	ping_open(LATE_MS, true);
-	pair_run_until(has_many_pings);
-	ck_assert_int_eq(pair.a.acks, 0); /* the heartbeat does not hear of them */
-	ck_assert_int_eq(pair.a.lates, 0);
+	twins_run_until(has_many_pings);
+	ck_assert_int_eq(twins.a.acks, 0); /* the heartbeat does not hear of them */
+	ck_assert_int_eq(twins.a.lates, 0);
 }
 END_TEST
 
@@ -281,12 +282,12 @@ START_TEST(pings_the_leased_only_when_told_so)
 	struct conn *conn;
 
 	ping_open(LATE_MS, false);
-	pair_run_for(5 * PING_MS);
-	ck_assert_int_eq(pair.b.pings, 0);
-	conn = pair_lease();
-	pair_run_for(5 * PING_MS);
-	ck_assert_int_ge(pair.b.pings, 2);
-	ck_assert_int_le(pair.b.pings, 6);
+	twins_run_for(5 * PING_MS);
+	ck_assert_int_eq(twins.b.pings, 0);
+	conn = twins_lease();
+	twins_run_for(5 * PING_MS);
+	ck_assert_int_ge(twins.b.pings, 2);
+	ck_assert_int_le(twins.b.pings, 6);
 	conn_return(conn, false);
 }
 END_TEST
@@ -297,25 +298,25 @@ START_TEST(a_late_pong_is_told_and_nothing_is_closed)
 	unsigned int round;
 
 	ping_open(LATE_MS, true);
-	conn = pair_lease();
+	conn = twins_lease();
 	for (round = 1; round <= 2; round++) {
-		pair.relay_stalled = true;
-		pair_run_until(pongs_are_late);
-		pair_run_for(3 * LATE_MS);
+		twins.relay_stalled = true;
+		twins_run_until(pongs_are_late);
+		twins_run_for(3 * LATE_MS);
 		/* Once, of however many connections. */
-		ck_assert_int_eq(pair.a.lates, round);
-		ck_assert_int_eq(pair.a.late_ends, round - 1);
-		ck_assert_uint_eq(pair_list(&pair.a).ready, PAIR_POOL);
-		conn_return(pair_lease(), false);
-		pair_resume();
-		pair_run_until(pongs_are_back);
+		ck_assert_int_eq(twins.a.lates, round);
+		ck_assert_int_eq(twins.a.late_ends, round - 1);
+		ck_assert_uint_eq(twins_list(&twins.a).ready, TWINS_POOL);
+		conn_return(twins_lease(), false);
+		twins_resume();
+		twins_run_until(pongs_are_back);
 	}
-	pair_run_for(3 * LATE_MS);
-	ck_assert_int_eq(pair.a.lates, 2);
+	twins_run_for(3 * LATE_MS);
+	ck_assert_int_eq(twins.a.lates, 2);
 	ck_assert_ptr_nonnull(conn_http2(conn));
 	conn_return(conn, false);
-	ck_assert_int_eq(pair.a.dialled, PAIR_POOL);
-	ck_assert_int_eq(pair.a.heartbeat_ends, 0);
+	ck_assert_int_eq(twins.a.dialled, TWINS_POOL);
+	ck_assert_int_eq(twins.a.heartbeat_ends, 0);
 }
 END_TEST
 
@@ -323,13 +324,13 @@ END_TEST
 START_TEST(what_ends_is_not_late_any_more)
 {
 	ping_open(LATE_MS, true);
-	pair.relay_stalled = true;
-	pair_run_until(pongs_are_late);
-	conn_allow(pair.a.cache, pair_peer(&pair.a), false);
-	pair_run_for(LATE_MS);
-	conn_evict_peer(pair.a.cache, pair_peer(&pair.a), "dead");
-	ck_assert_int_eq(pair.a.late_ends, 1);
-	ck_assert_int_eq(pair.a.lates, 1);
+	twins.relay_stalled = true;
+	twins_run_until(pongs_are_late);
+	conn_allow(twins.a.cache, twins_peer(&twins.a), false);
+	twins_run_for(LATE_MS);
+	conn_evict_peer(twins.a.cache, twins_peer(&twins.a), "dead");
+	ck_assert_int_eq(twins.a.late_ends, 1);
+	ck_assert_int_eq(twins.a.lates, 1);
 }
 END_TEST
 
@@ -349,7 +350,7 @@ static void deafen(int fd, bool deaf)
 
 static void deafen_b(bool deaf)
 {
-	const struct conn_listing listing = pair_list(&pair.b);
+	const struct conn_listing listing = twins_list(&twins.b);
 	unsigned int i;
 
 	for (i = 0; i < listing.count; i++)
@@ -361,38 +362,38 @@ START_TEST(a_silent_connection_is_not_late)
 {
 	limits.ping_interval_ns = PING_MS * NS_PER_MS;
 	limits.ping_timeout_ns = REPEATED_LATE_MS * NS_PER_MS;
-	pair_reopen(&limits, false);
-	pair_fill();
+	twins_reopen(&limits, false);
+	twins_fill();
 	deafen_b(true);
-	pair_run_for(2 * REPEATED_LATE_MS);
-	ck_assert_int_eq(pair.a.lates, 0);
-	ck_assert_uint_eq(pair_list(&pair.a).ready, PAIR_POOL);
+	twins_run_for(2 * REPEATED_LATE_MS);
+	ck_assert_int_eq(twins.a.lates, 0);
+	ck_assert_uint_eq(twins_list(&twins.a).ready, TWINS_POOL);
 	deafen_b(false);
-	pair.b.pings = 0;
-	pair_run_until(has_many_pings);
-	ck_assert_int_eq(pair.a.lates, 0);
+	twins.b.pings = 0;
+	twins_run_until(has_many_pings);
+	ck_assert_int_eq(twins.a.lates, 0);
 }
 END_TEST
 
 int main(void)
 {
 	Suite *suite = suite_create("conn_age");
-	TCase *tc = pair_case(suite, "idle", setup);
+	TCase *tc = twins_case(suite, "idle", setup);
 
 	tcase_add_test(tc, idle_ones_leave_and_come_back);
 	tcase_add_test(tc, leased_ones_are_not_idle);
 	tcase_add_test(tc, all_come_back_after_an_eviction);
 	tcase_add_test(tc, the_heartbeat_comes_back_while_all_are_idle);
-	tc = pair_case(suite, "lifetime", setup);
+	tc = twins_case(suite, "lifetime", setup);
 	tcase_add_test(tc, old_ones_are_replaced);
 	tcase_add_test(tc, an_old_one_stays_for_its_leases);
 	tcase_add_test(tc, an_old_one_stays_until_it_is_replaced);
 	tcase_add_test(tc, a_retiring_one_can_be_evicted);
-	tc = pair_case(suite, "pings", setup);
+	tc = twins_case(suite, "pings", setup);
 	tcase_add_test(tc, pings_while_idle);
 	tcase_add_test(tc, pings_the_leased_only_when_told_so);
 	tcase_add_test(tc, a_late_pong_is_told_and_nothing_is_closed);
 	tcase_add_test(tc, what_ends_is_not_late_any_more);
 	tcase_add_test(tc, a_silent_connection_is_not_late);
-	return pair_run(suite);
+	return twins_run(suite);
 }

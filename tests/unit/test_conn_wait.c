@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Unit tests of agent/peer/conn: waiting in line for a lease. See conn_pair.h.
+ * Unit tests of agent/peer/conn: waiting in line for a lease. See conn_twins.h.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "conn_pair.h"
+#include "conn_twins.h"
 
-enum { WAITING_MAX = 8, LEASES = PAIR_POOL * HTTP2_STREAMS_MAX };
+enum { WAITING_MAX = 8, LEASES = TWINS_POOL * HTTP2_STREAMS_MAX };
 
 static struct waiter {
 	struct conn_wait wait;
@@ -38,7 +38,7 @@ static void on_granted(struct conn_wait *wait, int err, const char *reason, stru
 	snprintf(waiter->reason, sizeof(waiter->reason), "%s", reason);
 	waiter->conn = conn;
 	if (waiter->forgets)
-		conn_wait_forget(pair.a.cache, &waiter->forgets->wait);
+		conn_wait_forget(twins.a.cache, &waiter->forgets->wait);
 	if (waiter->again) {
 		waiter->again = false;
 		ck_assert_int_eq(wait_as(waiter - waiters), 0);
@@ -48,7 +48,7 @@ static void on_granted(struct conn_wait *wait, int err, const char *reason, stru
 static int wait_as(unsigned int i)
 {
 	waiters[i].wait.granted = on_granted;
-	return conn_wait(pair.a.cache, pair_peer(&pair.a), &waiters[i].wait);
+	return conn_wait(twins.a.cache, twins_peer(&twins.a), &waiters[i].wait);
 }
 
 static void wait_all(unsigned int count)
@@ -63,7 +63,7 @@ static void setup(void)
 {
 	memset(waiters, 0, sizeof(waiters));
 	told = 0;
-	pair_setup();
+	twins_setup();
 }
 
 static unsigned int told_wanted;
@@ -76,7 +76,7 @@ static bool are_told(void)
 static void run_until_told(unsigned int count)
 {
 	told_wanted = count;
-	pair_run_until(are_told);
+	twins_run_until(are_told);
 	ck_assert_uint_eq(told, count);
 }
 
@@ -84,9 +84,9 @@ static void lease_all(void)
 {
 	unsigned int i;
 
-	pair_fill();
+	twins_fill();
 	for (i = 0; i < LEASES; i++)
-		leases[i] = pair_lease();
+		leases[i] = twins_lease();
 }
 
 static void return_all(void)
@@ -101,7 +101,7 @@ START_TEST(grants_what_becomes_ready)
 {
 	unsigned int i;
 
-	conn_allow(pair.a.cache, pair_peer(&pair.a), true);
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
 	wait_all(3);
 	ck_assert_uint_eq(told, 0); /* never from inside a call */
 	run_until_told(3);
@@ -116,7 +116,7 @@ END_TEST
 /* Also when there is something to lease at once. */
 START_TEST(grants_from_the_loop)
 {
-	pair_fill();
+	twins_fill();
 	wait_all(1);
 	ck_assert_uint_eq(told, 0);
 	run_until_told(1);
@@ -131,14 +131,14 @@ START_TEST(first_come_first_served)
 
 	lease_all();
 	wait_all(WAITING_MAX);
-	pair_run_for(30);
+	twins_run_for(30);
 	ck_assert_uint_eq(told, 0);
 	for (i = 0; i < 3; i++)
 		conn_return(leases[i], false);
 	/* There is room now, but not for one who has not waited. */
-	ck_assert_int_eq(conn_lease(pair.a.cache, pair_peer(&pair.a), &conn), -EAGAIN);
+	ck_assert_int_eq(conn_lease(twins.a.cache, twins_peer(&twins.a), &conn), -EAGAIN);
 	run_until_told(3);
-	pair_run_for(30);
+	twins_run_for(30);
 	ck_assert_uint_eq(told, 3);
 	for (i = 0; i < 3; i++) {
 		ck_assert_uint_eq(waiters[i].order, i + 1);
@@ -152,7 +152,7 @@ START_TEST(first_come_first_served)
 		leases[i] = waiters[i].conn;
 	}
 	return_all();
-	conn_return(pair_lease(), false);
+	conn_return(twins_lease(), false);
 }
 END_TEST
 
@@ -162,7 +162,7 @@ START_TEST(the_line_is_bounded)
 	wait_all(WAITING_MAX);
 	ck_assert_int_eq(wait_as(WAITING_MAX), -ENOBUFS);
 	ck_assert_ptr_null(waiters[WAITING_MAX].wait.peer);
-	conn_wait_forget(pair.a.cache, &waiters[3].wait);
+	conn_wait_forget(twins.a.cache, &waiters[3].wait);
 	ck_assert_int_eq(wait_as(WAITING_MAX), 0);
 	return_all();
 	run_until_told(WAITING_MAX);
@@ -173,17 +173,17 @@ END_TEST
 
 START_TEST(may_be_forgotten_at_any_moment)
 {
-	pair_fill();
-	conn_wait_forget(pair.a.cache, &waiters[0].wait); /* has never waited */
+	twins_fill();
+	conn_wait_forget(twins.a.cache, &waiters[0].wait); /* has never waited */
 	wait_all(4);
-	conn_wait_forget(pair.a.cache, &waiters[1].wait);
-	conn_wait_forget(pair.a.cache, &waiters[1].wait);
+	conn_wait_forget(twins.a.cache, &waiters[1].wait);
+	conn_wait_forget(twins.a.cache, &waiters[1].wait);
 	waiters[0].forgets = &waiters[2];
 	run_until_told(2);
-	pair_run_for(30);
+	twins_run_for(30);
 	ck_assert_uint_eq(told, 2);
 	ck_assert_uint_eq(waiters[3].order, 2);
-	conn_wait_forget(pair.a.cache, &waiters[0].wait); /* has been told */
+	conn_wait_forget(twins.a.cache, &waiters[0].wait); /* has been told */
 }
 END_TEST
 
@@ -203,8 +203,8 @@ START_TEST(fails_with_the_verdict)
 	lease_all();
 	wait_all(3);
 	waiters[0].forgets = &waiters[1]; /* among those who are told that it is in vain, too */
-	pair_peer(&pair.a)->state = verdicts[_i].state;
-	conn_turn_away(pair.a.cache, pair_peer(&pair.a), "b is dead: phi 12.0");
+	twins_peer(&twins.a)->state = verdicts[_i].state;
+	conn_turn_away(twins.a.cache, twins_peer(&twins.a), "b is dead: phi 12.0");
 	ck_assert_uint_eq(told, 0);
 	run_until_told(2);
 	for (i = 0; i < 3; i += 2) {
@@ -214,7 +214,7 @@ START_TEST(fails_with_the_verdict)
 	/* From here on nobody waits at all. */
 	ck_assert_int_eq(wait_as(0), verdicts[_i].err);
 	return_all();
-	pair_run_for(30);
+	twins_run_for(30);
 	ck_assert_uint_eq(told, 2);
 }
 END_TEST
@@ -223,8 +223,8 @@ START_TEST(the_living_turn_nobody_away)
 {
 	lease_all();
 	wait_all(1);
-	conn_turn_away(pair.a.cache, pair_peer(&pair.a), "a rumour");
-	pair_run_for(30);
+	conn_turn_away(twins.a.cache, twins_peer(&twins.a), "a rumour");
+	twins_run_for(30);
 	ck_assert_uint_eq(told, 0);
 	return_all();
 	run_until_told(1);
@@ -237,7 +237,7 @@ START_TEST(grants_nothing_against_a_verdict)
 {
 	lease_all();
 	wait_all(1);
-	pair_peer(&pair.a)->state = VERDICT_DEAD;
+	twins_peer(&twins.a)->state = VERDICT_DEAD;
 	return_all();
 	run_until_told(1);
 	ck_assert_int_eq(waiters[0].err, -EHOSTDOWN);
@@ -246,32 +246,32 @@ END_TEST
 
 static void stop_listening(void)
 {
-	listen_close(pair.listener);
-	pair.listener = NULL;
-	pair_run_for(20);
+	listen_close(twins.listener);
+	twins.listener = NULL;
+	twins_run_for(20);
 }
 
 START_TEST(fails_with_a_refused_dial)
 {
-	uint16_t port = htons(listen_port(pair.listener));
+	uint16_t port = htons(listen_port(twins.listener));
 
 	stop_listening();
-	conn_allow(pair.a.cache, pair_peer(&pair.a), true);
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
 	wait_all(2);
 	run_until_told(2);
 	ck_assert_int_eq(waiters[0].err, -ECONNREFUSED);
 	ck_assert_int_eq(waiters[1].err, -ECONNREFUSED);
 	ck_assert_msg(strstr(waiters[1].reason, "refused"), "%s", waiters[1].reason);
 	/* While the next attempt is not due, that is still what is known. */
-	ck_assert_uint_eq(pair_list(&pair.a).connecting, 0);
+	ck_assert_uint_eq(twins_list(&twins.a).connecting, 0);
 	ck_assert_int_eq(wait_as(2), 0);
 	ck_assert_uint_eq(told, 2);
-	pair_run_for(2);
+	twins_run_for(2);
 	ck_assert_uint_eq(told, 3);
 	ck_assert_int_eq(waiters[2].err, -ECONNREFUSED);
 	/* And no longer when it is there again. */
-	pair_listen(port);
-	pair_run_until(pair_is_full);
+	twins_listen(port);
+	twins_run_until(twins_is_full);
 	ck_assert_int_eq(wait_as(3), 0);
 	run_until_told(4);
 	ck_assert_int_eq(waiters[3].err, 0);
@@ -283,8 +283,8 @@ END_TEST
 START_TEST(may_come_back_from_inside)
 {
 	stop_listening();
-	conn_allow(pair.a.cache, pair_peer(&pair.a), true);
-	pair_run_until(pair_has_failed);
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(twins_has_failed);
 	wait_all(2);
 	waiters[0].again = true;
 	waiters[1].again = true;
@@ -302,11 +302,11 @@ START_TEST(waits_on_when_only_a_further_dial_fails)
 
 	lease_all();
 	stop_listening();
-	listing = pair_list(&pair.a);
-	ck_assert_int_eq(conn_evict_id(pair.a.cache, listing.entries[1].id, "by hand"), 0);
+	listing = twins_list(&twins.a);
+	ck_assert_int_eq(conn_evict_id(twins.a.cache, listing.entries[1].id, "by hand"), 0);
 	wait_all(1);
-	pair_run_until(pair_has_failed);
-	pair_run_for(100);
+	twins_run_until(twins_has_failed);
+	twins_run_for(100);
 	ck_assert_uint_eq(told, 0);
 	return_all();
 	run_until_told(1);
@@ -321,15 +321,15 @@ START_TEST(cache_closes_while_they_wait)
 	lease_all();
 	wait_all(2);
 	if (_i) {
-		pair_peer(&pair.a)->state = VERDICT_DEAD;
-		conn_turn_away(pair.a.cache, pair_peer(&pair.a), "dead");
+		twins_peer(&twins.a)->state = VERDICT_DEAD;
+		conn_turn_away(twins.a.cache, twins_peer(&twins.a), "dead");
 	}
 	return_all();
-	conn_cache_close(pair.a.cache);
-	pair.a.cache = NULL;
+	conn_cache_close(twins.a.cache);
+	twins.a.cache = NULL;
 	ck_assert_ptr_null(waiters[0].wait.peer);
 	ck_assert_ptr_null(waiters[1].wait.peer);
-	pair_run_for(20);
+	twins_run_for(20);
 	ck_assert_uint_eq(told, 0);
 }
 END_TEST
@@ -337,7 +337,7 @@ END_TEST
 int main(void)
 {
 	Suite *suite = suite_create("conn_wait");
-	TCase *tc = pair_case(suite, "line", setup);
+	TCase *tc = twins_case(suite, "line", setup);
 
 	tcase_add_test(tc, grants_what_becomes_ready);
 	tcase_add_test(tc, grants_from_the_loop);
@@ -351,5 +351,5 @@ int main(void)
 	tcase_add_test(tc, may_come_back_from_inside);
 	tcase_add_test(tc, waits_on_when_only_a_further_dial_fails);
 	tcase_add_loop_test(tc, cache_closes_while_they_wait, 0, 2);
-	return pair_run(suite);
+	return twins_run(suite);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Unit tests of agent/peer/roster: keys, look-ups, endpoints.
+ * Unit tests of agent/peer/roster: keys, look-ups, endpoints, the whole.
  */
 #include <arpa/inet.h>
 #include <check.h>
@@ -119,6 +119,22 @@ START_TEST(writes_endpoints)
 }
 END_TEST
 
+START_TEST(isolated_when_some_say_so_and_nobody_is_heard)
+{
+	ck_assert(!roster_isolated(&roster));
+	roster.peers[0].state = VERDICT_ISOLATED;
+	ck_assert(roster_isolated(&roster));
+	roster.peers[1].state = VERDICT_DEAD;
+	roster.peers[2].state = VERDICT_SUSPECT;
+	ck_assert(roster_isolated(&roster));
+	roster.peers[2].state = VERDICT_DEGRADED;
+	ck_assert(!roster_isolated(&roster));
+	roster.peers[0].state = VERDICT_DEAD;
+	roster.peers[2].state = VERDICT_LOST;
+	ck_assert(!roster_isolated(&roster));
+}
+END_TEST
+
 START_TEST(may_be_empty)
 {
 	struct knell_peer_key key = roster.peers[0].key;
@@ -145,6 +161,7 @@ int main(void)
 	tcase_add_test(tc, finds_by_name_or_address);
 	tcase_add_test(tc, knows_places);
 	tcase_add_test(tc, writes_endpoints);
+	tcase_add_test(tc, isolated_when_some_say_so_and_nobody_is_heard);
 	tcase_add_test(tc, may_be_empty);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

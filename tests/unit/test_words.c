@@ -65,6 +65,30 @@ START_TEST(age)
 }
 END_TEST
 
+START_TEST(size_has_three_digits)
+{
+	static const struct {
+		__u64 bytes;
+		const char *text;
+	} sizes[] = {
+		{0, "0 B"},
+		{999, "999 B"},
+		{1000, "0.98 KiB"},
+		{1536, "1.50 KiB"},
+		{99 << 10, "99.0 KiB"},
+		{999 << 10, "999 KiB"},
+		{1000 << 10, "0.98 MiB"},
+		{3ULL << 39, "1.50 TiB"},
+		{UINT64_MAX, "16.0 EiB"},
+	};
+	char text[WORDS_SIZE_BYTES];
+	size_t i;
+
+	for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
+		ck_assert_str_eq(words_size(text, sizeof(text), sizes[i].bytes), sizes[i].text);
+}
+END_TEST
+
 START_TEST(figures)
 {
 	char text[WORDS_WALL_BYTES];
@@ -215,6 +239,35 @@ START_TEST(record_as_a_line)
 }
 END_TEST
 
+START_TEST(verdict_for_those_it_concerns)
+{
+	struct knell_record record = sample();
+	char text[WORDS_RECORD_BYTES], tiny[8];
+
+	record.began_ns = 1480000000;
+	ck_assert_str_eq(words_verdict(text, sizeof(text), &record, "b"),
+			 "b is dead: retransmission unanswered, phi 12.3, 6 unanswered on 2 "
+			 "tuples, silent 520 ms");
+	record.to = VERDICT_LOST;
+	record.tuples = 1;
+	record.began_ns = 0;
+	ck_assert_str_eq(words_verdict(text, sizeof(text), &record, NULL),
+			 "10.77.0.2 is lost: retransmission unanswered, phi 12.3, 6 unanswered on "
+			 "1 tuple");
+	record.to = VERDICT_ISOLATED;
+	record.reason = VERDICT_REASON_LINK;
+	record.sends = 0;
+	ck_assert_str_eq(words_verdict(text, sizeof(text), &record, "b"),
+			 "this node is isolated, b is out of its reach: own link changed");
+	record = sample();
+	record.kind = KNELL_RECORD_STALLED;
+	ck_assert_str_eq(words_verdict(text, sizeof(text), &record, "b"),
+			 "the connection from port 40112 to b has stalled: retransmission "
+			 "unanswered, phi 12.3, 6 unanswered on 2 tuples");
+	ck_assert_str_eq(words_verdict(tiny, sizeof(tiny), &record, "b"), "the con");
+}
+END_TEST
+
 START_TEST(key_and_short_buffers)
 {
 	struct knell_peer_key key = {.netns = 4097};
@@ -240,6 +293,7 @@ int main(void)
 
 	tcase_add_test(cases, every_number_has_its_own_word);
 	tcase_add_loop_test(cases, age, 0, COUNT(ages));
+	tcase_add_test(cases, size_has_three_digits);
 	tcase_add_test(cases, figures);
 	tcase_add_loop_test(cases, address_there_and_back, 0, COUNT(addresses));
 	tcase_add_loop_test(cases, what_is_no_address_leaves_the_output_alone, 0,
@@ -248,6 +302,7 @@ int main(void)
 	tcase_add_loop_test(cases, what_is_no_prefix_is_refused_with_a_way_out, 0,
 			    COUNT(no_prefixes));
 	tcase_add_test(cases, record_as_a_line);
+	tcase_add_test(cases, verdict_for_those_it_concerns);
 	tcase_add_test(cases, key_and_short_buffers);
 	suite_add_tcase(suite, cases);
 	runner = srunner_create(suite);

@@ -2,7 +2,8 @@
 /*
  * agent.c - talking to the agent over its control socket. See agent.h.
  *
- * Room: tools/knell. May call jansson and sockets. Called by conn, event, peer, watch, version.
+ * Room: tools/knell. May call jansson and sockets. Called by cluster, conn, event, peer, watch,
+ * version.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -196,6 +197,23 @@ enum command_status agent_refused(struct command_context *context, int error)
 		return command_fail(context,
 				    "no permission to talk to the agent at %s: run as root", path);
 	return command_fail(context, "cannot talk to the agent at %s: %s", path, strerror(-error));
+}
+
+enum command_status agent_request(struct command_context *context, json_t *request, json_t **data)
+{
+	struct agent agent = AGENT_CLOSED;
+	char why[AGENT_WHY_BYTES];
+	enum command_status status = COMMAND_OK;
+	int error = agent_connect(&agent, context->socket_path);
+
+	if (error) {
+		json_decref(request);
+		return agent_refused(context, error);
+	}
+	if (agent_ask(&agent, request, data, why))
+		status = command_fail(context, "%s", why);
+	agent_close(&agent);
+	return status;
 }
 
 json_t *agent_names(struct command_context *context)

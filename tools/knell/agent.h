@@ -2,8 +2,8 @@
 /*
  * agent.h - talking to the agent over its control socket.
  *
- * Room: tools/knell. May call jansson and sockets. Called by conn, event, peer, watch, version.
- * Requests and answers are one JSON object per line. A request waits at most
+ * Room: tools/knell. May call jansson and sockets. Called by cluster, conn, event, peer, watch,
+ * version. Requests and answers are one JSON object per line. A request waits at most
  * AGENT_TIMEOUT_MS for its answer; following events waits for ever.
  */
 #ifndef KNELL_AGENT_H
@@ -56,6 +56,13 @@ int agent_next(struct agent *agent, json_t **object);
 
 /** agent_follow - from here on agent_next waits for ever. 0 or a negative errno. */
 int agent_follow(struct agent *agent);
+
+/**
+ * agent_request - one question, from connect to close; what goes wrong is said.
+ *
+ * @request is taken over, *@data is the caller's to json_decref.
+ */
+enum command_status agent_request(struct command_context *context, json_t *request, json_t **data);
 
 /** agent_runs - somebody accepts connections on the control socket. */
 bool agent_runs(struct command_context *context);

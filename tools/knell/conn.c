@@ -14,24 +14,6 @@
 #define NS_PER_US 1000ULL
 #define NS_PER_MS 1000000ULL
 
-/* One request to the agent, from connect to close. */
-static enum command_status ask(struct command_context *context, json_t *request, json_t **data)
-{
-	struct agent agent = AGENT_CLOSED;
-	char why[AGENT_WHY_BYTES];
-	enum command_status status = COMMAND_OK;
-	int error = agent_connect(&agent, context->socket_path);
-
-	if (error) {
-		json_decref(request);
-		return agent_refused(context, error);
-	}
-	if (agent_ask(&agent, request, data, why))
-		status = command_fail(context, "%s", why);
-	agent_close(&agent);
-	return status;
-}
-
 static void time_field(struct output *out, const char *label, const char *key, const json_t *conn,
 		       __u64 unit_ns)
 {
@@ -40,6 +22,15 @@ static void time_field(struct output *out, const char *label, const char *key, c
 
 	if (json_is_integer(json_object_get(conn, key)))
 		output_measure(out, label, key, raw, words_age(text, sizeof(text), raw * unit_ns));
+	else
+		output_absent(out, label, key, "-");
+}
+
+/* Of a connection that is being made the kernel counts nothing. */
+static void count_field(struct output *out, const char *label, const char *key, const json_t *conn)
+{
+	if (json_is_integer(json_object_get(conn, key)))
+		output_number(out, label, key, agent_number(conn, key));
 	else
 		output_absent(out, label, key, "-");
 }
@@ -56,10 +47,10 @@ static void show_one(struct output *out, const json_t *conn)
 	time_field(out, "heard", "last_heard_ms", conn, NS_PER_MS);
 	time_field(out, "rtt", "rtt_us", conn, NS_PER_US);
 	output_number(out, "calls", "calls", agent_number(conn, "calls"));
-	output_number(out, "retrans", "retransmits", agent_number(conn, "retransmits"));
-	output_number(out, "+port", "local_port", agent_number(conn, "local_port"));
-	output_number(out, "+in", "bytes_in", agent_number(conn, "bytes_in"));
-	output_number(out, "+out", "bytes_out", agent_number(conn, "bytes_out"));
+	count_field(out, "retrans", "retransmits", conn);
+	count_field(out, "in", "bytes_in", conn);
+	count_field(out, "out", "bytes_out", conn);
+	count_field(out, "+port", "local_port", conn);
 	output_end(out);
 }
 
@@ -71,7 +62,7 @@ static enum command_status run_show(struct command_context *context, const void 
 	size_t i;
 
 	(void)values, (void)argc, (void)argv;
-	status = ask(context, json_pack("{s:s}", "cmd", "conn.show"), &data);
+	status = agent_request(context, json_pack("{s:s}", "cmd", "conn.show"), &data);
 	if (status)
 		return status;
 	output_begin(context->out, NULL, OUTPUT_TABLE);
@@ -86,7 +77,7 @@ static enum command_status run_show(struct command_context *context, const void 
 static enum command_status change(struct command_context *context, json_t *request)
 {
 	json_t *data = NULL;
-	enum command_status status = ask(context, request, &data);
+	enum command_status status = agent_request(context, request, &data);
 
 	if (status)
 		return status;

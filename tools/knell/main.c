@@ -24,6 +24,7 @@ static const struct command_object objects[] = {
 	{"watch", "the prefixes whose hosts are peers", watch_commands},
 	{"peer", "what the kernel knows about each peer", peer_commands},
 	{"conn", "the agent's connections to its peers", conn_commands},
+	{"cluster", "every server and every drive of the cluster", cluster_commands},
 	{"event", "follow the verdicts as they are made", event_commands},
 	{"cert", "the certificates of a cluster", cert_commands},
 	{"version", "versions, and what is loaded and running", version_commands},

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * conn_pair.h - two nodes with a connection cache each, on one loop and the loopback, over real
+ * conn_twins.h - two nodes with a connection cache each, on one loop and the loopback, over real
  * TLS. Node a dials node b, through a relay when the test wants one; b dials nobody.
  *
  * Room: tests. Called by test_conn*.
  */
-#ifndef KNELL_TESTS_CONN_PAIR_H
-#define KNELL_TESTS_CONN_PAIR_H
+#ifndef KNELL_TESTS_CONN_TWINS_H
+#define KNELL_TESTS_CONN_TWINS_H
 
 #include <check.h>
 #include <netinet/in.h>
@@ -21,7 +21,7 @@
 
 #define NS_PER_MS UINT64_C(1000000)
 
-enum { PAIR_POOL = 4, PAIR_ENTRIES_MAX = 320, PAIR_BACKLOG = 64 };
+enum { TWINS_POOL = 4, TWINS_ENTRIES_MAX = 320, TWINS_BACKLOG = 64 };
 
 struct conn_node {
 	struct tls_context *tls;
@@ -41,65 +41,65 @@ struct conn_node {
 };
 
 struct conn_listing {
-	struct conn_info entries[PAIR_ENTRIES_MAX];
+	struct conn_info entries[TWINS_ENTRIES_MAX];
 	unsigned int count, ready, connecting, retiring;
 };
 
 struct conn_relay;
 
-extern struct conn_pair {
+extern struct conn_twins {
 	struct loop *loop;
 	struct listener *listener;
 	struct conn_node a, b;
 	struct listener *relay_listener;
 	LIST_HEAD(, conn_relay) relays;
 	bool relay_stalled; /* from b to a nothing comes through */
-} pair;
+} twins;
 
-/* PAIR_POOL connections, no limit of age, no PING. */
-extern const struct conn_limits pair_limits;
+/* TWINS_POOL connections, no limit of age, no PING. */
+extern const struct conn_limits twins_limits;
 
-/* For a TCase: the certificates, once; each test by pair_setup(). */
-TCase *pair_case(Suite *suite, const char *name, void (*setup)(void));
+/* For a TCase: the certificates, once; each test by twins_setup(). */
+TCase *twins_case(Suite *suite, const char *name, void (*setup)(void));
 
 /* Node a shows @cert and knows b as @name_of_b; @relayed: reaches it through the relay. */
-void pair_open(const char *cert, const char *name_of_b, const struct conn_limits *limits,
-	       bool relayed);
-void pair_close(void);
+void twins_open(const char *cert, const char *name_of_b, const struct conn_limits *limits,
+		bool relayed);
+void twins_close(void);
 
 /* A certificate that the usual authority made, and a. */
-void pair_setup(void);
+void twins_setup(void);
 
 /* Afresh with other @limits. */
-void pair_reopen(const struct conn_limits *limits, bool relayed);
+void twins_reopen(const struct conn_limits *limits, bool relayed);
 
 /* b accepts on @port again, network byte order, after listen_close(). */
-void pair_listen(uint16_t port);
+void twins_listen(uint16_t port);
 
 /* What is read from b and not yet given to a comes through now, and all that follows. */
-void pair_resume(void);
+void twins_resume(void);
 
 /* Runs the loop until @condition, which must come true. */
-void pair_run_until(bool (*condition)(void));
-void pair_run_for(unsigned int ms);
+void twins_run_until(bool (*condition)(void));
+void twins_run_for(unsigned int ms);
 
-struct roster_peer *pair_peer(struct conn_node *node);
-struct conn_listing pair_list(const struct conn_node *node);
+struct roster_peer *twins_peer(struct conn_node *node);
+struct conn_listing twins_list(const struct conn_node *node);
 
 /* Conditions. */
-bool pair_is_full(void);
-bool pair_is_empty(void);
-bool pair_has_heartbeat(void);
-bool pair_has_failed(void);
-bool pair_has_refused(void);
+bool twins_is_full(void);
+bool twins_is_empty(void);
+bool twins_has_heartbeat(void);
+bool twins_has_failed(void);
+bool twins_has_refused(void);
 
 /* Lets a dial, and waits until both sides are full. */
-void pair_fill(void);
+void twins_fill(void);
 
 /* A lease of a's, which must be there. */
-struct conn *pair_lease(void);
+struct conn *twins_lease(void);
 
 /* A TCase's worth of main(). */
-int pair_run(Suite *suite);
+int twins_run(Suite *suite);
 
 #endif

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * conn_pair.c - two nodes with a connection cache each. See conn_pair.h.
+ * conn_twins.c - two nodes with a connection cache each. See conn_twins.h.
  *
  * Room: tests. The relay is a pair of tcps per connection, and holds back what it is told to: the
  * kernels on both sides go on acknowledging, as they do for a program that is busy.
  */
-#include "conn_pair.h"
+#include "conn_twins.h"
 
 #include <arpa/inet.h>
 #include <stdio.h>
@@ -18,10 +18,10 @@
 
 enum { DEADLINE_MS = 20000, LOOK_MS = 1 };
 
-struct conn_pair pair;
+struct conn_twins twins;
 
-const struct conn_limits pair_limits = {
-	.per_peer = PAIR_POOL,
+const struct conn_limits twins_limits = {
+	.per_peer = TWINS_POOL,
 	.waiting = 8,
 	.keepalive_s = 10,
 	.connect_ns = 3000 * NS_PER_MS,
@@ -35,7 +35,7 @@ static uint64_t deadline_ns; /* 0: patience_ms from now */
 static bool (*wanted)(void);
 static bool timed_out;
 
-struct roster_peer *pair_peer(struct conn_node *node)
+struct roster_peer *twins_peer(struct conn_node *node)
 {
 	return &node->roster.peers[0];
 }
@@ -44,7 +44,7 @@ static void collect(void *ctx, const struct conn_info *info)
 {
 	struct conn_listing *listing = ctx;
 
-	ck_assert_uint_lt(listing->count, PAIR_ENTRIES_MAX);
+	ck_assert_uint_lt(listing->count, TWINS_ENTRIES_MAX);
 	listing->entries[listing->count++] = *info;
 	if (info->state == CONN_CONNECTING)
 		listing->connecting++;
@@ -54,7 +54,7 @@ static void collect(void *ctx, const struct conn_info *info)
 		listing->ready++;
 }
 
-struct conn_listing pair_list(const struct conn_node *node)
+struct conn_listing twins_list(const struct conn_node *node)
 {
 	struct conn_listing listing = {};
 
@@ -71,7 +71,7 @@ static int on_prepare(void *ctx, int fd, enum conn_role role)
 	ck_assert_int_ge(fd, 0);
 	if (!node->prepared++)
 		node->first_role = role;
-	if (pair_list(node).connecting > 1)
+	if (twins_list(node).connecting > 1)
 		node->single_flight = false;
 	return 0;
 }
@@ -80,7 +80,7 @@ static void on_heartbeat(void *ctx, struct roster_peer *peer, struct http2 *http
 {
 	struct conn_node *node = ctx;
 
-	ck_assert_ptr_eq(peer, pair_peer(node));
+	ck_assert_ptr_eq(peer, twins_peer(node));
 	node->heartbeat = http2;
 	if (http2)
 		node->heartbeats++;
@@ -92,7 +92,7 @@ static void on_ping_ack(void *ctx, struct roster_peer *peer, const uint8_t *opaq
 {
 	struct conn_node *node = ctx;
 
-	ck_assert_ptr_eq(peer, pair_peer(node));
+	ck_assert_ptr_eq(peer, twins_peer(node));
 	ck_assert_mem_eq(opaque, "12345678", HTTP2_OPAQUE_BYTES);
 	node->acks++;
 }
@@ -102,7 +102,7 @@ static void on_pinged(void *ctx, struct roster_peer *peer, int fd, const uint8_t
 	struct conn_node *node = ctx;
 
 	(void)opaque;
-	ck_assert_ptr_eq(peer, pair_peer(node));
+	ck_assert_ptr_eq(peer, twins_peer(node));
 	ck_assert_int_ge(fd, 0);
 	node->pings++;
 }
@@ -111,7 +111,7 @@ static void on_dialled(void *ctx, struct roster_peer *peer, int err, const char 
 {
 	struct conn_node *node = ctx;
 
-	ck_assert_ptr_eq(peer, pair_peer(node));
+	ck_assert_ptr_eq(peer, twins_peer(node));
 	if (!err) {
 		node->dialled++;
 		return;
@@ -134,7 +134,7 @@ static void on_late(void *ctx, struct roster_peer *peer, bool late)
 {
 	struct conn_node *node = ctx;
 
-	ck_assert_ptr_eq(peer, pair_peer(node));
+	ck_assert_ptr_eq(peer, twins_peer(node));
 	if (late)
 		node->lates++;
 	else
@@ -210,7 +210,8 @@ static void relay_end(struct conn_relay *relay)
 
 static void hand_over(struct conn_relay *relay)
 {
-	if (!relay->held_bytes || relay->other->connecting || (relay->from_b && pair.relay_stalled))
+	if (!relay->held_bytes || relay->other->connecting ||
+	    (relay->from_b && twins.relay_stalled))
 		return;
 	ck_assert_int_eq(tcp_send(relay->other->tcp, relay->held, relay->held_bytes), 0);
 	relay->held_bytes = 0;
@@ -259,27 +260,27 @@ static void on_relayed(void *ctx, int fd)
 {
 	struct sockaddr_in addr = {.sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-				   .sin_port = htons(listen_port(pair.listener))};
+				   .sin_port = htons(listen_port(twins.listener))};
 	struct conn_relay *to_a = calloc(1, sizeof(*to_a)), *to_b = calloc(1, sizeof(*to_b));
 
 	(void)ctx;
 	ck_assert(to_a && to_b);
 	*to_a = (struct conn_relay){.other = to_b};
 	*to_b = (struct conn_relay){.other = to_a, .from_b = true, .connecting = true};
-	LIST_INSERT_HEAD(&pair.relays, to_a, entry);
-	LIST_INSERT_HEAD(&pair.relays, to_b, entry);
-	ck_assert_int_eq(tcp_adopt(pair.loop, fd, NULL, &relay_callbacks, to_a, &to_a->tcp), 0);
-	ck_assert_int_eq(tcp_connect(pair.loop, (struct sockaddr *)&addr, NULL, &relay_callbacks,
+	LIST_INSERT_HEAD(&twins.relays, to_a, entry);
+	LIST_INSERT_HEAD(&twins.relays, to_b, entry);
+	ck_assert_int_eq(tcp_adopt(twins.loop, fd, NULL, &relay_callbacks, to_a, &to_a->tcp), 0);
+	ck_assert_int_eq(tcp_connect(twins.loop, (struct sockaddr *)&addr, NULL, &relay_callbacks,
 				     to_b, &to_b->tcp),
 			 0);
 }
 
-void pair_resume(void)
+void twins_resume(void)
 {
 	struct conn_relay *relay;
 
-	pair.relay_stalled = false;
-	LIST_FOREACH(relay, &pair.relays, entry)
+	twins.relay_stalled = false;
+	LIST_FOREACH(relay, &twins.relays, entry)
 		hand_over(relay);
 }
 
@@ -287,7 +288,7 @@ void pair_resume(void)
 
 static void on_look(struct timer *timer)
 {
-	struct loop *loop = pair.loop;
+	struct loop *loop = twins.loop;
 
 	/* The loop's clock stands still while it does not run. */
 	if (!deadline_ns)
@@ -305,58 +306,58 @@ static void run(bool (*condition)(void), unsigned int ms)
 	patience_ms = ms;
 	deadline_ns = 0;
 	timed_out = false;
-	loop_arm(pair.loop, &look, 0);
-	ck_assert_int_eq(loop_run(pair.loop), 0);
+	loop_arm(twins.loop, &look, 0);
+	ck_assert_int_eq(loop_run(twins.loop), 0);
 }
 
-void pair_run_until(bool (*condition)(void))
+void twins_run_until(bool (*condition)(void))
 {
 	run(condition, DEADLINE_MS);
-	ck_assert_msg(!timed_out, "not within %d ms; a: %s, b: %s", DEADLINE_MS, pair.a.reason,
-		      pair.b.reason);
+	ck_assert_msg(!timed_out, "not within %d ms; a: %s, b: %s", DEADLINE_MS, twins.a.reason,
+		      twins.b.reason);
 }
 
-void pair_run_for(unsigned int ms)
+void twins_run_for(unsigned int ms)
 {
 	run(NULL, ms);
 }
 
-bool pair_is_full(void)
+bool twins_is_full(void)
 {
-	return pair_list(&pair.a).ready == PAIR_POOL && pair_list(&pair.b).ready == PAIR_POOL;
+	return twins_list(&twins.a).ready == TWINS_POOL && twins_list(&twins.b).ready == TWINS_POOL;
 }
 
-bool pair_is_empty(void)
+bool twins_is_empty(void)
 {
-	return !pair_list(&pair.a).count && !pair_list(&pair.b).count;
+	return !twins_list(&twins.a).count && !twins_list(&twins.b).count;
 }
 
-bool pair_has_heartbeat(void)
+bool twins_has_heartbeat(void)
 {
-	return pair.a.heartbeat;
+	return twins.a.heartbeat;
 }
 
-bool pair_has_failed(void)
+bool twins_has_failed(void)
 {
-	return pair.a.failed;
+	return twins.a.failed;
 }
 
-bool pair_has_refused(void)
+bool twins_has_refused(void)
 {
-	return pair.b.refused;
+	return twins.b.refused;
 }
 
-void pair_fill(void)
+void twins_fill(void)
 {
-	conn_allow(pair.a.cache, pair_peer(&pair.a), true);
-	pair_run_until(pair_is_full);
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(twins_is_full);
 }
 
-struct conn *pair_lease(void)
+struct conn *twins_lease(void)
 {
 	struct conn *conn = NULL;
 
-	ck_assert_int_eq(conn_lease(pair.a.cache, pair_peer(&pair.a), &conn), 0);
+	ck_assert_int_eq(conn_lease(twins.a.cache, twins_peer(&twins.a), &conn), 0);
 	ck_assert_ptr_nonnull(conn_http2(conn));
 	return conn;
 }
@@ -380,7 +381,7 @@ static struct tls_context *context_of(const char *name)
 static void on_accepted(void *ctx, int fd)
 {
 	(void)ctx;
-	conn_accept(pair.b.cache, fd);
+	conn_accept(twins.b.cache, fd);
 }
 
 static struct listener *listen_on(uint16_t port, void (*accepted)(void *ctx, int fd))
@@ -389,15 +390,15 @@ static struct listener *listen_on(uint16_t port, void (*accepted)(void *ctx, int
 		.sin_family = AF_INET, .sin_port = port, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct listener *listener = NULL;
 
-	ck_assert_int_eq(listen_open(pair.loop, (struct sockaddr *)&addr, PAIR_BACKLOG, accepted,
+	ck_assert_int_eq(listen_open(twins.loop, (struct sockaddr *)&addr, TWINS_BACKLOG, accepted,
 				     NULL, &listener),
 			 0);
 	return listener;
 }
 
-void pair_listen(uint16_t port)
+void twins_listen(uint16_t port)
 {
-	pair.listener = listen_on(port, on_accepted);
+	twins.listener = listen_on(port, on_accepted);
 }
 
 static void node_open(struct conn_node *node, const char *cert, const char *other,
@@ -406,29 +407,29 @@ static void node_open(struct conn_node *node, const char *cert, const char *othe
 	*node = (struct conn_node){.tls = context_of(cert), .single_flight = true};
 	ck_assert_int_eq(roster_open(&node->roster, 1, 1), 0);
 	roster_set(&node->roster, 0, other, addr);
-	ck_assert_int_eq(conn_cache_open(&node->cache, pair.loop, node->tls, &node->roster, limits,
+	ck_assert_int_eq(conn_cache_open(&node->cache, twins.loop, node->tls, &node->roster, limits,
 					 &hooks, node),
 			 0);
 }
 
-void pair_open(const char *cert, const char *name_of_b, const struct conn_limits *limits,
-	       bool relayed)
+void twins_open(const char *cert, const char *name_of_b, const struct conn_limits *limits,
+		bool relayed)
 {
 	struct sockaddr_storage addr = {};
 	struct sockaddr_in *v4 = (struct sockaddr_in *)&addr;
 	char why[200];
 
-	memset(&pair, 0, sizeof(pair));
-	LIST_INIT(&pair.relays);
-	ck_assert_msg(!loop_open(&pair.loop, why, sizeof(why)), "%s", why);
-	pair_listen(0);
+	memset(&twins, 0, sizeof(twins));
+	LIST_INIT(&twins.relays);
+	ck_assert_msg(!loop_open(&twins.loop, why, sizeof(why)), "%s", why);
+	twins_listen(0);
 	if (relayed)
-		pair.relay_listener = listen_on(0, on_relayed);
+		twins.relay_listener = listen_on(0, on_relayed);
 	v4->sin_family = AF_INET;
 	v4->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	v4->sin_port = htons(listen_port(relayed ? pair.relay_listener : pair.listener));
-	node_open(&pair.a, cert, name_of_b, &addr, limits);
-	node_open(&pair.b, "b", "a", &addr, &pair_limits);
+	v4->sin_port = htons(listen_port(relayed ? twins.relay_listener : twins.listener));
+	node_open(&twins.a, cert, name_of_b, &addr, limits);
+	node_open(&twins.b, "b", "a", &addr, &twins_limits);
 	look = (struct timer){.fire = on_look};
 }
 
@@ -438,30 +439,30 @@ static void node_close(struct conn_node *node)
 	tls_context_close(node->tls);
 }
 
-void pair_close(void)
+void twins_close(void)
 {
 	struct conn_relay *relay;
 
-	listen_close(pair.listener);
-	listen_close(pair.relay_listener);
-	node_close(&pair.a);
-	node_close(&pair.b);
-	while ((relay = LIST_FIRST(&pair.relays)))
+	listen_close(twins.listener);
+	listen_close(twins.relay_listener);
+	node_close(&twins.a);
+	node_close(&twins.b);
+	while ((relay = LIST_FIRST(&twins.relays)))
 		relay_end(relay);
-	loop_close(pair.loop);
-	roster_close(&pair.a.roster);
-	roster_close(&pair.b.roster);
+	loop_close(twins.loop);
+	roster_close(&twins.a.roster);
+	roster_close(&twins.b.roster);
 }
 
-void pair_setup(void)
+void twins_setup(void)
 {
-	pair_open("a", "b", &pair_limits, false);
+	twins_open("a", "b", &twins_limits, false);
 }
 
-void pair_reopen(const struct conn_limits *limits, bool relayed)
+void twins_reopen(const struct conn_limits *limits, bool relayed)
 {
-	pair_close();
-	pair_open("a", "b", limits, relayed);
+	twins_close();
+	twins_open("a", "b", limits, relayed);
 }
 
 static void make_certs(void)
@@ -475,18 +476,18 @@ static void remove_certs(void)
 	io_certs_remove(dir);
 }
 
-TCase *pair_case(Suite *suite, const char *name, void (*setup)(void))
+TCase *twins_case(Suite *suite, const char *name, void (*setup)(void))
 {
 	TCase *tc = tcase_create(name);
 
 	tcase_add_unchecked_fixture(tc, make_certs, remove_certs);
-	tcase_add_checked_fixture(tc, setup, pair_close);
+	tcase_add_checked_fixture(tc, setup, twins_close);
 	tcase_set_timeout(tc, 60);
 	suite_add_tcase(suite, tc);
 	return tc;
 }
 
-int pair_run(Suite *suite)
+int twins_run(Suite *suite)
 {
 	SRunner *runner = srunner_create(suite);
 	int failed;

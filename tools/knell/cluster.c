@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * cluster.c - knell cluster: every server and every drive, as the agent of this host sees them.
+ *
+ * Room: tools/knell. May call agent, detect/words. Called through the table of main.c. A server
+ * that is offline is an answer and no error.
+ */
+#include "agent.h"
+#include "detect/words.h"
+#include "objects.h"
+
+#define NS_PER_MS 1000000ULL
+#define NS_PER_S  1000000000ULL
+
+/* What the agent does not know is absent. */
+static void number_field(struct output *out, const char *label, const char *key,
+			 const json_t *object)
+{
+	if (json_is_integer(json_object_get(object, key)))
+		output_number(out, label, key, agent_number(object, key));
+	else
+		output_absent(out, label, key, "-");
+}
+
+static void time_field(struct output *out, const char *label, const char *key, const json_t *object,
+		       __u64 unit_ns)
+{
+	uint64_t raw = agent_number(object, key);
+	char text[WORDS_AGE_BYTES];
+
+	if (json_is_integer(json_object_get(object, key)))
+		output_measure(out, label, key, raw, words_age(text, sizeof(text), raw * unit_ns));
+	else
+		output_absent(out, label, key, "-");
+}
+
+static void size_field(struct output *out, const char *label, const char *key, const json_t *object)
+{
+	uint64_t raw = agent_number(object, key);
+	char text[WORDS_SIZE_BYTES];
+
+	if (json_is_integer(json_object_get(object, key)))
+		output_measure(out, label, key, raw, words_size(text, sizeof(text), raw));
+	else
+		output_absent(out, label, key, "-");
+}
+
+static void text_field(struct output *out, const char *label, const char *key, const json_t *object)
+{
+	output_string(out, label, key, agent_text(object, key, NULL));
+}
+
+static void flag_field(struct output *out, const char *label, const char *key, const json_t *object)
+{
+	output_boolean(out, label, key, json_is_true(json_object_get(object, key)));
+}
+
+/* The drives of one server; with @titles also as a table for people. */
+static void show_drives(struct output *out, const json_t *server, bool titles)
+{
+	const json_t *drives = json_object_get(server, "drives"), *drive;
+	size_t i;
+
+	output_begin(out, "drives", OUTPUT_TABLE);
+	json_array_foreach(drives, i, drive) {
+		output_begin(out, NULL, OUTPUT_ROW);
+		text_field(out, titles ? "path" : NULL, "path", drive);
+		text_field(out, titles ? "state" : NULL, "state", drive);
+		size_field(out, titles ? "size" : NULL, "total_bytes", drive);
+		size_field(out, titles ? "used" : NULL, "used_bytes", drive);
+		size_field(out, titles ? "available" : NULL, "available_bytes", drive);
+		number_field(out, titles ? "+inodes" : NULL, "inodes", drive);
+		number_field(out, titles ? "+inodes used" : NULL, "inodes_used", drive);
+		flag_field(out, titles ? "+read-only" : NULL, "read_only", drive);
+		text_field(out, titles ? "+uuid" : NULL, "uuid", drive);
+		text_field(out, titles ? "reason" : NULL, "reason", drive);
+		output_end(out);
+	}
+	output_end(out);
+}
+
+static void show_network(struct output *out, const json_t *server)
+{
+	json_t *network = json_object_get(server, "network");
+	void *i;
+
+	output_begin(out, "network", OUTPUT_GROUP);
+	for (i = json_object_iter(network); i; i = json_object_iter_next(network, i))
+		output_string(out, NULL, json_object_iter_key(i),
+			      json_string_value(json_object_iter_value(i)));
+	output_end(out);
+}
+
+/* What stands in both; in text only where the fields are a table's. */
+static void show_identity(struct output *out, const json_t *server)
+{
+	text_field(out, "name", "name", server);
+	text_field(out, "state", "state", server);
+	text_field(out, "endpoint", "endpoint", server);
+	time_field(out, "+since", "since_age_ms", server, NS_PER_MS);
+	flag_field(out, NULL, "self", server);
+	text_field(out, NULL, "verdict", server);
+	flag_field(out, NULL, "answered", server);
+	number_field(out, NULL, "known_age_ms", server);
+}
+
+static void show_server(struct output *out, const json_t *server)
+{
+	output_begin(out, NULL, OUTPUT_ROW);
+	show_identity(out, server);
+	text_field(out, "version", "version", server);
+	time_field(out, "uptime", "uptime_s", server, NS_PER_S);
+	output_number(out, "drives", NULL, json_array_size(json_object_get(server, "drives")));
+	number_field(out, "+conns", "connections", server);
+	number_field(out, "+cpus", "cpus", server);
+	size_field(out, "+memory", "memory_bytes", server);
+	number_field(out, "+pid", "pid", server);
+	number_field(out, NULL, "started", server);
+	text_field(out, "reason", "reason", server);
+	show_network(out, server);
+	show_drives(out, server, false);
+	output_end(out);
+}
+
+static void show_storage(struct output *out, const json_t *server)
+{
+	const char *reason = agent_text(server, "reason", NULL);
+
+	output_begin(out, NULL, OUTPUT_GROUP);
+	output_note(out, "%s  %s  %s%s%s%s", agent_text(server, "name", "?"),
+		    agent_text(server, "state", "?"), agent_text(server, "endpoint", "?"),
+		    reason ? "  (" : "", reason ? reason : "", reason ? ")" : "");
+	show_identity(out, server);
+	text_field(out, NULL, "reason", server);
+	if (!json_array_size(json_object_get(server, "drives")))
+		output_note(out, "no drives%s",
+			    json_is_integer(json_object_get(server, "known_age_ms"))
+				    ? ""
+				    : " known: it was never heard");
+	show_drives(out, server, true);
+	output_end(out);
+}
+
+static void show_servers(struct output *out, const json_t *data, enum output_style style,
+			 void (*show)(struct output *out, const json_t *server))
+{
+	const json_t *servers = json_object_get(data, "servers"), *server;
+	size_t i;
+
+	output_begin(out, "servers", style);
+	json_array_foreach(servers, i, server)
+		show(out, server);
+	output_end(out);
+}
+
+/* The sums: fields of the whole in JSON, two lines in text. */
+static void show_sums(struct output *out, const json_t *data)
+{
+	static const char *const counts[] = {"total",	 "online",	 "offline", "unknown",
+					     "degraded", "initializing", "took_us"};
+	const json_t *drives = json_object_get(data, "drives");
+	char size[WORDS_SIZE_BYTES], used[WORDS_SIZE_BYTES], available[WORDS_SIZE_BYTES];
+	size_t i;
+
+	text_field(out, NULL, "node", data);
+	flag_field(out, NULL, "isolated", data);
+	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
+		number_field(out, NULL, counts[i], data);
+	output_note(out, "%s", "");
+	if (json_is_true(json_object_get(data, "isolated")))
+		output_note(out, "%s is cut off from everybody: what it knows of the others is old",
+			    agent_text(data, "node", "this node"));
+	output_note(
+		out, "servers: %ju online (%ju degraded), %ju offline, %ju unknown, %ju in all",
+		(uintmax_t)agent_number(data, "online"), (uintmax_t)agent_number(data, "degraded"),
+		(uintmax_t)agent_number(data, "offline"), (uintmax_t)agent_number(data, "unknown"),
+		(uintmax_t)agent_number(data, "total"));
+	output_note(
+		out,
+		"drives: %ju ok, %ju offline, %ju faulty, %ju unknown; %s, %s used, %s available",
+		(uintmax_t)agent_number(drives, "ok"), (uintmax_t)agent_number(drives, "offline"),
+		(uintmax_t)agent_number(drives, "faulty"),
+		(uintmax_t)agent_number(drives, "unknown"),
+		words_size(size, sizeof(size), agent_number(drives, "total_bytes")),
+		words_size(used, sizeof(used), agent_number(drives, "used_bytes")),
+		words_size(available, sizeof(available), agent_number(drives, "available_bytes")));
+	output_begin(out, "drives", OUTPUT_GROUP);
+	number_field(out, NULL, "total", drives);
+	number_field(out, NULL, "ok", drives);
+	number_field(out, NULL, "offline", drives);
+	number_field(out, NULL, "faulty", drives);
+	number_field(out, NULL, "unknown", drives);
+	number_field(out, NULL, "total_bytes", drives);
+	number_field(out, NULL, "used_bytes", drives);
+	number_field(out, NULL, "available_bytes", drives);
+	output_end(out);
+}
+
+static enum command_status run(struct command_context *context, const char *question,
+			       enum output_style style,
+			       void (*show)(struct output *out, const json_t *server))
+{
+	json_t *data = NULL;
+	enum command_status status =
+		agent_request(context, json_pack("{s:s}", "cmd", question), &data);
+
+	if (status)
+		return status;
+	output_begin(context->out, NULL, OUTPUT_GROUP);
+	show_servers(context->out, data, style, show);
+	show_sums(context->out, data);
+	output_end(context->out);
+	json_decref(data);
+	return COMMAND_OK;
+}
+
+static enum command_status run_info(struct command_context *context, const void *values, int argc,
+				    char **argv)
+{
+	(void)values, (void)argc, (void)argv;
+	return run(context, "cluster.info", OUTPUT_TABLE, show_server);
+}
+
+static enum command_status run_storage(struct command_context *context, const void *values,
+				       int argc, char **argv)
+{
+	(void)values, (void)argc, (void)argv;
+	return run(context, "cluster.storage", OUTPUT_LIST, show_storage);
+}
+
+const struct command cluster_commands[] = {
+	{"info", "", "every server: its state, where it is, how long it has run", 0, 0, NULL, 0,
+	 run_info},
+	{"storage", "", "every server's drives, with what is used and what is left", 0, 0, NULL, 0,
+	 run_storage},
+	{0},
+};
