@@ -305,7 +305,7 @@ const asServer = {
 	'endless-1xx': {
 		run: toEach((victim, stream) => victim.flood(() =>
 			many(frame(TYPE.HEADERS, FLAG.END_HEADERS, stream, fields([[':status', '103']]))))),
-		wrong: resets(CODE.ENHANCE_YOUR_CALM, CODE.PROTOCOL_ERROR, CODE.CANCEL),
+		wrong: ends(CODE.ENHANCE_YOUR_CALM),
 	},
 	'message-2gib': {
 		run: toEach(async (victim, stream) => {
