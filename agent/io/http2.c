@@ -193,13 +193,13 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
 {
 	struct http2 *h = ctx;
 
-	(void)session;
-	(void)frame;
 	(void)flags;
+	if (!http2_head_take(h->head, name, name_len, value, value_len))
+		return 0;
 	/* What is too large costs the peer its stream only. */
-	if (http2_head_take(h->head, name, name_len, value, value_len) < 0)
-		return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
-	return 0;
+	nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, frame->hd.stream_id,
+				  NGHTTP2_ENHANCE_YOUR_CALM);
+	return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
 }
 
 static int on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *data,

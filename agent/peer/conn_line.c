@@ -238,9 +238,8 @@ static void on_ping_ack(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 		cache->hooks->ping_ack(cache->ctx, line->peer, opaque);
 		return;
 	}
-	if (!conn_ping_ack(&conn->ping, &cache->limits, opaque, now_of(line)))
-		return;
-	count_late(line, -1);
+	if (conn_ping_ack(&conn->ping, &cache->limits, opaque, now_of(line)))
+		count_late(line, -1);
 	arm_chore(conn);
 }
 

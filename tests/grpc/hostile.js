@@ -169,9 +169,9 @@ const common = {
 		run: (victim) => victim.flood(() => many(frame(TYPE.PRIORITY, 0, 1, Buffer.from([0, 0, 0, 0, 9])))),
 		wrong: ends(CODE.ENHANCE_YOUR_CALM),
 	},
-	unknown: { // frames of a type that nobody knows are to be ignored, but not for ever
+	unknown: { // frames of a type that nobody knows are to be ignored, which costs no more than reading them
 		run: (victim) => victim.flood(() => many(frame(0xbe, 0, 0, Buffer.alloc(0)))),
-		wrong: ends(CODE.ENHANCE_YOUR_CALM),
+		wrong: stays,
 	},
 	'pings-unread': { // and never reads the answers
 		run: async (victim) => {

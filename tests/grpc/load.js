@@ -10,7 +10,7 @@ const { nowNs, parseArgs, clients, unary } = require('./knell.js');
 const { options, rest } = parseArgs(process.argv.slice(2));
 const { peer } = clients(options);
 const took_ms = [], errors = {};
-let begun = 0, stopping = false;
+let begun = 0, running = false, stopping = false;
 
 async function ping() {
 	const start = nowNs();
@@ -21,8 +21,9 @@ async function ping() {
 		errors[error.details] = (errors[error.details] || 0) + 1;
 	}
 	took_ms.push(Number(nowNs() - start) / 1e6);
-	if (begun === 1)
+	if (!running)
 		console.log(JSON.stringify({ event: 'running', errors }));
+	running = true;
 	finish();
 }
 

@@ -187,25 +187,25 @@ static const struct conn_hooks hooks = {
 /* One end of a relayed connection. */
 struct conn_relay {
 	LIST_ENTRY(conn_relay) entry;
-	struct conn_relay *other; /* NULL: gone */
+	struct conn_relay *other;
 	struct tcp *tcp;
 	bool from_b, connecting;
 	uint8_t *held; /* read here, not yet given to the other */
 	size_t held_bytes;
 };
 
-static void relay_end(struct conn_relay *relay)
+static void relay_free(struct conn_relay *relay)
 {
-	struct conn_relay *other = relay->other;
-
 	LIST_REMOVE(relay, entry);
 	tcp_abort(relay->tcp);
 	free(relay->held);
 	free(relay);
-	if (!other)
-		return;
-	other->other = NULL;
-	relay_end(other);
+}
+
+static void relay_end(struct conn_relay *relay)
+{
+	relay_free(relay->other);
+	relay_free(relay);
 }
 
 static void hand_over(struct conn_relay *relay)

@@ -3,6 +3,7 @@
  * Unit tests of agent/peer/conn: who is dialled and when, and what is let go of. See conn_twins.h.
  */
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -230,6 +231,66 @@ START_TEST(refuses_another_name)
 }
 END_TEST
 
+static int option(int fd, int level, int name)
+{
+	int value = -1;
+	socklen_t size = sizeof(value);
+
+	ck_assert_int_eq(getsockopt(fd, level, name, &value, &size), 0);
+	return value;
+}
+
+/* Made and accepted, the heartbeat's and the pool's. */
+START_TEST(keeps_alive)
+{
+	struct conn_limits limits = twins_limits;
+	struct conn_listing listing;
+	unsigned int i;
+
+	limits.keepalive_s = 7;
+	twins_reopen(&limits, false);
+	twins_fill();
+	listing = twins_list(&twins.a);
+	for (i = 0; i < TWINS_POOL; i++) {
+		ck_assert_int_eq(option(listing.entries[i].fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+		ck_assert_int_eq(option(listing.entries[i].fd, IPPROTO_TCP, TCP_KEEPIDLE), 7);
+		ck_assert_int_eq(option(listing.entries[i].fd, IPPROTO_TCP, TCP_KEEPINTVL), 7);
+		ck_assert_int_eq(option(listing.entries[i].fd, IPPROTO_TCP, TCP_KEEPCNT), 3);
+	}
+	listing = twins_list(&twins.b);
+	for (i = 0; i < TWINS_POOL; i++) {
+		ck_assert_int_eq(option(listing.entries[i].fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+		ck_assert_int_eq(option(listing.entries[i].fd, IPPROTO_TCP, TCP_KEEPIDLE), 10);
+	}
+	limits.keepalive_s = 0;
+	twins_reopen(&limits, false);
+	twins_fill();
+	listing = twins_list(&twins.a);
+	ck_assert_int_eq(option(listing.entries[0].fd, SOL_SOCKET, SO_KEEPALIVE), 0);
+}
+END_TEST
+
+/* Whoever takes the connection and then says nothing. */
+START_TEST(an_attempt_takes_no_longer_than_told)
+{
+	struct conn_limits limits = twins_limits;
+	uint64_t began_ns;
+
+	limits.connect_ns = 100 * NS_PER_MS;
+	twins_reopen(&limits, true);
+	twins.relay_stalled = true;
+	twins_run_for(1);
+	began_ns = loop_now_ns(twins.loop);
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(twins_has_failed);
+	ck_assert_int_eq(twins.a.last_error, -ETIMEDOUT);
+	ck_assert_str_eq(twins.a.reason, "timed out: no TLS handshake after 100 ms");
+	ck_assert_uint_ge(loop_now_ns(twins.loop) - began_ns, 100 * NS_PER_MS);
+	twins.relay_stalled = false;
+	twins_run_until(twins_is_full);
+}
+END_TEST
+
 /* In every stage between nothing and a full pool. */
 START_TEST(closes_at_any_stage)
 {
@@ -253,6 +314,8 @@ int main(void)
 	tcase_add_test(tc, holds_down);
 	tcase_add_test(tc, stops_dialling_when_told);
 	tcase_add_test(tc, backs_off_and_comes_back);
+	tcase_add_test(tc, keeps_alive);
+	tcase_add_test(tc, an_attempt_takes_no_longer_than_told);
 	tcase_add_loop_test(tc, closes_at_any_stage, 0, 12);
 	tcase_add_test(twins_case(suite, "names", setup_wrong_name), refuses_another_name);
 	return twins_run(suite);
