@@ -27,8 +27,8 @@ enum {
 	HTTP2_QUEUE_BYTES_MAX = 256 << 10, /* ciphertext waiting for the peer to read */
 	HTTP2_QUEUE_FRAMES_MAX = 512,	   /* frames waiting behind that */
 	/*
-	 * PING, SETTINGS, PRIORITY, RST_STREAM, empty DATA and WINDOW_UPDATE without need from one
-	 * peer; the busiest profile needs 50.
+	 * PING, SETTINGS, PRIORITY, RST_STREAM, empty DATA, heads upon heads and WINDOW_UPDATE
+	 * without need from one peer; the busiest profile needs 50.
 	 */
 	HTTP2_CONTROL_FRAMES_PER_S_MAX = 1000,
 };

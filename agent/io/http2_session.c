@@ -126,6 +126,12 @@ bool http2_session_floods(struct http2_session_rate *rate, const nghttp2_frame *
 	case NGHTTP2_PRIORITY:
 	case NGHTTP2_RST_STREAM:
 		break;
+	case NGHTTP2_HEADERS:
+		/* A head after the first that is no trailers: one of the 1xx came before. */
+		if (frame->headers.cat != NGHTTP2_HCAT_HEADERS ||
+		    frame->hd.flags & NGHTTP2_FLAG_END_STREAM)
+			return false;
+		break;
 	case NGHTTP2_DATA:
 		if (frame->hd.length > frame->data.padlen ||
 		    frame->hd.flags & NGHTTP2_FLAG_END_STREAM)

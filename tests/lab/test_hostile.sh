@@ -11,6 +11,7 @@ readonly MEMORY_LIMIT_KIB=$((16 << 10)) # more than before the attack, at any mo
 readonly CONTROL_PORT=7499
 readonly OTHERS_LIMIT_MS=250 # p99 of h2's calls to h1
 readonly INFO_LIMIT_MS=2500
+readonly PATIENT="mute mute-tcp"
 
 agent=0 # h1's
 load=0
@@ -65,6 +66,26 @@ as_client() {
 	bounded "$before" && still_there
 }
 
+# Those who say nothing are given time, which others need not wait for.
+begin_patient() {
+	local attack
+	for attack in $PATIENT; do
+		js_spawn h3 hostile "$cluster_dir/$attack" client "$(cluster_endpoint h1)" h1 "$cluster_dir" h3 \
+			"$attack" >/dev/null
+	done
+}
+
+is_patient() {
+	[[ " $PATIENT " == *" $1 "* ]]
+}
+
+# as_patient_client ATTACK: one that was begun before.
+as_patient_client() {
+	wait_for 20 [ -s "$cluster_dir/$1" ] || fail "the attack does not end" || return 1
+	[ "$(jq -r .wrong "$cluster_dir/$1")" = "" ] || fail "$(cat "$cluster_dir/$1")" || return 1
+	at_most 9000 "$(jq .lived_ms "$cluster_dir/$1")" "a slow stranger's time, ms" && still_there
+}
+
 order() {
 	lab exec h3 nc -N 127.0.0.1 "$CONTROL_PORT" <<<"$1"
 }
@@ -90,7 +111,8 @@ as_server() {
 		fail "cluster info: $info" || return 1
 	jq -e '.servers[] | select(.name == "h2") | .state == "online"' <<<"$info" >/dev/null ||
 		fail "h2 suffers: $info" || return 1
-	bounded "$before" && still_there
+	bounded "$before" && still_there || return 1
+	echo "# $1: $(jq -r '.servers[] | select(.name == "h3") | "h3 is \(.state), \(.reason)"' <<<"$info")"
 }
 
 start_server() {
@@ -132,8 +154,12 @@ attacks() {
 peaks=()
 info_ms=()
 run "three nodes, one of which turns hostile" start
+begin_patient
 for attack in $(attacks client); do
-	run "as a client: $attack" as_client "$attack"
+	is_patient "$attack" || run "as a client: $attack" as_client "$attack"
+done
+for attack in $PATIENT; do
+	run "as a client: $attack" as_patient_client "$attack"
 done
 run "a hostile server" start_server
 for attack in $(attacks server); do
