@@ -172,10 +172,13 @@ void hooks_outcome(void *ctx, const struct react_outcome *outcome)
 		.evicted = outcome->evicted,
 		.reaction_ns = outcome->reaction_ns,
 	};
+	char words[WORDS_RECORD_BYTES];
 	struct node *node = ctx;
 
-	if (outcome->peer) {
-		info_verdict(node->info, outcome->peer);
+	if (outcome->peer && outcome->record->kind == KNELL_RECORD_VERDICT) {
+		info_verdict(
+			node->info, outcome->peer,
+			words_verdict(words, sizeof(words), outcome->record, outcome->peer->name));
 		service_health_changed(node->health_service, outcome->peer);
 	}
 	service_verdicts_tell(node->verdict_service, &news);

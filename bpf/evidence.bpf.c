@@ -260,10 +260,12 @@ static __always_inline void count_connection(struct observed *seen, struct sock 
 		socket = bpf_sk_storage_get(&socks, sk, 0, 0);
 		if (!socket || !(socket->flags & KNELL_SOCK_COUNTED))
 			return;
-		socket->flags &= ~KNELL_SOCK_COUNTED;
-		/* Watched no more and watched again: the new entry has not counted it. */
-		if (socket->counted_in_ns == seen->peer->first_seen_ns)
+		if (peer_counts(seen->peer, socket)) {
 			__sync_fetch_and_add(&seen->peer->connections, -1);
+			if (socket->flags & KNELL_SOCK_DEAF)
+				__sync_fetch_and_add(&seen->peer->deaf, -1);
+		}
+		socket->flags &= ~(KNELL_SOCK_COUNTED | KNELL_SOCK_DEAF);
 	}
 }
 

@@ -77,7 +77,9 @@ struct tcp_sock {
 	__u32 srtt_us;	  /* smoothed round trip, in eighths of a microsecond */
 } KERNEL_VIEW;
 
-struct bpf_iter_meta;
+struct bpf_iter_meta {
+	__u64 seq_num;
+} KERNEL_VIEW;
 
 struct bpf_iter__tcp {
 	struct bpf_iter_meta *meta;

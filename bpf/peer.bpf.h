@@ -154,6 +154,29 @@ static __always_inline void peer_view(struct verdict_view *view, const struct kn
 		cfg->link_down_ns && view->heard_ns <= cfg->link_down_ns + KNELL_LINK_DOUBT_NS;
 }
 
+/* Watched no more and watched again: the new entry has not counted this socket. */
+static __always_inline bool peer_counts(const struct knell_peer *peer,
+					const struct knell_sock *socket)
+{
+	return socket->flags & KNELL_SOCK_COUNTED && socket->counted_in_ns == peer->first_seen_ns;
+}
+
+/*
+ * Deaf sockets may have heard the peer since its silence began at @began_ns, and no sweep has
+ * looked in the later half of it, nor late enough for the stamps' grain. A socket that accuses the
+ * peer is never among them: it got its ears back before it repeated anything (tune.bpf.c). So these
+ * flow, or idle.
+ */
+static __always_inline bool peer_unasked(const struct knell_peer *peer,
+					 const struct knell_node *self,
+					 const struct knell_config *cfg, __u64 began_ns,
+					 __u64 now_ns)
+{
+	__u64 wait_ns = (now_ns - began_ns) / 2, grain_ns = 2 * (__u64)cfg->tick_ns;
+
+	return peer->deaf && self->swept_ns <= began_ns + (wait_ns > grain_ns ? wait_ns : grain_ns);
+}
+
 /* Keeps the count of silent peers exact; runs inside the peer's lock. */
 static __always_inline void peer_silent_changed(struct knell_node *self, bool was, bool is)
 {
@@ -222,6 +245,8 @@ static __always_inline void peer_unanswered(struct knell_peer *peer,
 	was = peer->verdict.silence.sends;
 	if (!was)
 		view.silent++;
+	view.unasked = peer_unasked(peer, self, cfg, was ? peer->verdict.silence.began_ns : now_ns,
+				    now_ns);
 	from = peer->verdict.state;
 	changed = verdict_unanswered(&peer->verdict, &cfg->rule, &view, now_ns,
 				     (__u32)cause->cookie, sends, cause->reason);

@@ -12,6 +12,19 @@
 /* Listeners, half-open and timed-wait sockets carry no stamp that means "heard". */
 #define STATES_THAT_HEAR 0xb32 /* ESTABLISHED, FIN_WAIT1/2, CLOSE_WAIT, LAST_ACK, CLOSING */
 
+/* From when on every socket has been looked at: where the last finished sweep began. */
+static __always_inline void sweep_stamp(const struct bpf_iter__tcp *ctx)
+{
+	struct knell_node *self = node_get();
+
+	if (!self)
+		return;
+	if (!ctx->sk_common)
+		self->swept_ns = self->sweep_began_ns;
+	else if (!ctx->meta->seq_num)
+		self->sweep_began_ns = bpf_ktime_get_ns();
+}
+
 SEC("iter/tcp")
 int knell_sweep(struct bpf_iter__tcp *ctx)
 {
@@ -23,6 +36,7 @@ int knell_sweep(struct bpf_iter__tcp *ctx)
 	struct tcp_sock *tp;
 	__u64 now_ns, heard_ns;
 
+	sweep_stamp(ctx);
 	if (!common || !cfg || !(STATES_THAT_HEAR & 1U << (common->skc_state & 31)))
 		return 0;
 	if (!peer_key_from_sock(&key, common, cfg))
@@ -101,6 +115,7 @@ int knell_review(struct bpf_iter__bpf_map_elem *ctx)
 	}
 	from = peer->verdict.state;
 	was = peer->verdict.silence.sends;
+	view.unasked = peer_unasked(peer, self, cfg, peer->verdict.silence.began_ns, now_ns);
 	changed = verdict_review(&peer->verdict, &cfg->rule, &view, noted, now_ns);
 	peer_silent_changed(self, was, peer->verdict.silence.sends);
 	cause.reason = peer->verdict.reason;

@@ -7,6 +7,16 @@
  * SYN timeout for probes and heartbeats, so that it is the kernel's own timer that repeats an
  * unanswered probe and nobody has to be believed about when it was sent; and the round-trip
  * callback, which is how "heard" reaches peer.bpf.h while data flows.
+ *
+ * That callback is what knell costs others: a few hundred ns per round trip and end, which is
+ * nothing on a connection that waits for a disk and some percent on one that does nothing but
+ * ping-pong on a fast link. So a dense connection goes deaf while its peer is heard on a heartbeat
+ * anyway. It gets its ears back before it can accuse anybody: the kernel calls knell_tune for a
+ * retransmission just before it fires the tracepoint that counts it. What a deaf connection heard
+ * meanwhile is read by the sweep, and until one has looked nobody is called lost (verdict.h,
+ * `unasked`). When the heartbeat ends while others go on, the deaf ones stay so until they repeat
+ * something: there is no event on which to wake them, and the sweep serves as before. Without an
+ * agent nobody sweeps; then a verdict waits until keepalive has asked the idle ones, some 20 s.
  */
 #include "peer.bpf.h"
 
@@ -62,10 +72,11 @@ static __always_inline void established(struct bpf_sock_ops *ctx, const struct k
 	struct knell_peer_key key;
 	struct knell_sock *socket;
 	struct bpf_sock *sk = ctx->sk;
+	__u32 flags = ctx->bpf_sock_ops_cb_flags;
 
 	if (!sk || !key_from_ops(&key, ctx, cfg) || !peer_watched(&key))
 		return;
-	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
+	bpf_sock_ops_cb_flags_set(ctx, flags | BPF_SOCK_OPS_RTT_CB_FLAG);
 	if (cfg->keepalive_idle_s) {
 		set_option(ctx, SOL_SOCKET, SO_KEEPALIVE, 1);
 		set_option(ctx, SOL_TCP, TCP_KEEPIDLE, cfg->keepalive_idle_s);
@@ -73,8 +84,70 @@ static __always_inline void established(struct bpf_sock_ops *ctx, const struct k
 		set_option(ctx, SOL_TCP, TCP_KEEPCNT, cfg->keepalive_count);
 	}
 	socket = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	if (socket && role_of(sk) == KNELL_ROLE_HEARTBEAT)
+	if (!socket)
+		return;
+	if (flags & BPF_SOCK_OPS_RTT_CB_FLAG)
+		socket->flags |= KNELL_SOCK_SHARED;
+	if (role_of(sk) == KNELL_ROLE_HEARTBEAT)
 		make_quick(ctx, socket, cfg);
+}
+
+static __always_inline bool beats(const struct knell_peer *peer, const struct knell_config *cfg,
+				  __u64 now_ns)
+{
+	return now_ns < peer->beat_ns + KNELL_BEATS_ALIVE * 1000ULL * cfg->heartbeat_us;
+}
+
+/* Only what is counted goes deaf, so that the count ends with it. */
+static __always_inline void go_deaf(struct bpf_sock_ops *ctx, struct knell_sock *socket,
+				    struct knell_peer *peer)
+{
+	__u32 flags = ctx->bpf_sock_ops_cb_flags;
+
+	if (socket->flags & KNELL_SOCK_SHARED || !peer_counts(peer, socket) ||
+	    bpf_sock_ops_cb_flags_set(ctx, (flags & ~BPF_SOCK_OPS_RTT_CB_FLAG) |
+						   BPF_SOCK_OPS_RETRANS_CB_FLAG))
+		return;
+	socket->flags |= KNELL_SOCK_DEAF;
+	__sync_fetch_and_add(&peer->deaf, 1);
+	stat_add(KNELL_STAT_DEAFENED);
+}
+
+/* About to repeat something, which may accuse the peer: from here on it hears again. */
+static __always_inline void hear_again(struct bpf_sock_ops *ctx, const struct knell_config *cfg)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct knell_sock *socket;
+	struct knell_peer_key key;
+	struct knell_peer *peer;
+
+	socket = sk ? bpf_sk_storage_get(&socks, sk, 0, 0) : NULL;
+	if (!socket || !(socket->flags & KNELL_SOCK_DEAF) || !key_from_ops(&key, ctx, cfg))
+		return;
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
+	socket->flags &= ~KNELL_SOCK_DEAF;
+	peer = bpf_map_lookup_elem(&peers, &key);
+	if (peer && peer_counts(peer, socket))
+		__sync_fetch_and_add(&peer->deaf, -1);
+}
+
+/*
+ * Counts the round trips of a jiffy. True for the first in each, which is as fine as the kernel's
+ * own stamps are; *@dense: the jiffy before it was full of them.
+ */
+static __always_inline bool first_in_tick(struct knell_sock *socket, const struct knell_config *cfg,
+					  bool *dense)
+{
+	__u32 tick = (__u32)bpf_jiffies64();
+
+	if (socket->tick == tick) {
+		socket->trips++;
+		return false;
+	}
+	*dense = (__u64)socket->trips * KNELL_DENSE_TRIP_NS > cfg->tick_ns;
+	socket->tick = tick;
+	socket->trips = 1;
+	return true;
 }
 
 /* Once per round trip of every watched connection: cheap first, the peer's entry last. */
@@ -86,6 +159,7 @@ static __always_inline void round_trip(struct bpf_sock_ops *ctx, const struct kn
 	struct knell_sock *socket;
 	struct knell_peer_key key;
 	struct knell_peer *peer;
+	bool dense = false;
 	__u64 now_ns;
 
 	if (!sk || !self)
@@ -93,12 +167,11 @@ static __always_inline void round_trip(struct bpf_sock_ops *ctx, const struct kn
 	socket = bpf_sk_storage_get(&socks, sk, 0, 0);
 	if (!socket)
 		return;
-	now_ns = bpf_ktime_get_ns();
-	if (!self->view.silent && now_ns < socket->heard_ns + VERDICT_HEARD_GRAIN_NS)
+	if (!first_in_tick(socket, cfg, &dense) && !self->view.silent)
 		return;
 	if (!key_from_ops(&key, ctx, cfg))
 		return;
-	socket->heard_ns = now_ns;
+	now_ns = bpf_ktime_get_ns();
 	socket->silence.sends = 0;
 	socket->flags &= ~KNELL_SOCK_STALLED;
 	if (!(socket->flags & KNELL_SOCK_QUICK) && role_of(sk) == KNELL_ROLE_HEARTBEAT)
@@ -108,6 +181,10 @@ static __always_inline void round_trip(struct bpf_sock_ops *ctx, const struct kn
 		return;
 	peer->srtt_us = ctx->srtt_us >> 3;
 	peer_heard(peer, &key, cfg, now_ns, now_ns, &cause);
+	if (socket->flags & KNELL_SOCK_QUICK)
+		peer->beat_ns = now_ns;
+	else if (dense && beats(peer, cfg, now_ns) && !peer->verdict.silence.sends)
+		go_deaf(ctx, socket, peer);
 }
 
 static __always_inline void first_syn_timeout(struct bpf_sock_ops *ctx,
@@ -140,6 +217,9 @@ int knell_tune(struct bpf_sock_ops *ctx)
 		break;
 	case BPF_SOCK_OPS_RTT_CB:
 		round_trip(ctx, cfg);
+		break;
+	case BPF_SOCK_OPS_RETRANS_CB:
+		hear_again(ctx, cfg);
 		break;
 	}
 	return 1;

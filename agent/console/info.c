@@ -46,7 +46,9 @@ struct round {
 /* What a peer said last. */
 struct memory {
 	struct server said;
-	uint64_t said_ns; /* 0: never anything */
+	uint64_t said_ns;     /* 0: never anything */
+	unsigned int verdict; /* on it, which the words are about */
+	char words[INFO_REASON_BYTES];
 	struct info *info;
 	const struct roster_peer *peer;
 	struct loop_task meet;
@@ -168,11 +170,14 @@ void info_forget(struct info_request *request)
 	request->waiting = false;
 }
 
-void info_verdict(struct info *info, const struct roster_peer *peer)
+void info_verdict(struct info *info, const struct roster_peer *peer, const char *words)
 {
+	struct memory *memory = &info->memories[peer->index];
 	struct asked *asked;
 	size_t i;
 
+	memory->verdict = peer->state;
+	message_text(memory->words, sizeof(memory->words), words);
 	if (merge_asks(peer->state))
 		return;
 	for (i = 0; i < INFO_KINDS; i++) {
@@ -235,7 +240,8 @@ static uint64_t age_ns(uint64_t now_ns, uint64_t then_ns)
 }
 
 /* Why a server is what it is, where the answer itself did not say. */
-static void explain(struct info_server *server, const struct asked *asked)
+static void explain(struct info_server *server, const struct asked *asked,
+		    const struct memory *memory)
 {
 	if (asked && asked->answer == MERGE_FAILED && server->state == SERVER_DEGRADED)
 		message_text(server->reason, sizeof(server->reason), asked->reason);
@@ -243,6 +249,10 @@ static void explain(struct info_server *server, const struct asked *asked)
 		snprintf(server->reason, sizeof(server->reason), "it is starting");
 	else if (server->state == SERVER_INITIALIZING)
 		snprintf(server->reason, sizeof(server->reason), "never heard");
+	else if (server->state != SERVER_ONLINE && memory && *memory->words &&
+		 memory->verdict == server->verdict)
+		message_text(server->reason, sizeof(server->reason), memory->words);
+	/* A verdict from before this agent ran. */
 	else if (server->state != SERVER_ONLINE)
 		snprintf(server->reason, sizeof(server->reason), "%s",
 			 words_state(server->verdict));
@@ -266,7 +276,7 @@ static void fill_peer(struct info_server *server, const struct info *info,
 		server->known_age_ns = age_ns(now_ns, memory->said_ns);
 	}
 	server->state = merge_state(peer->state, asked->answer, memory->said.initializing);
-	explain(server, asked);
+	explain(server, asked, memory);
 }
 
 static void fill_self(struct info_server *server, const struct info *info,
@@ -281,7 +291,7 @@ static void fill_self(struct info_server *server, const struct info *info,
 		.state = merge_state(VERDICT_ALIVE, MERGE_ANSWERED, self->initializing),
 	};
 	message_text(server->endpoint, sizeof(server->endpoint), self->endpoint);
-	explain(server, NULL);
+	explain(server, NULL, NULL);
 }
 
 static void sum_up(struct info_answer *answer)

@@ -94,7 +94,7 @@ void info_forget(struct info_request *request);
  */
 void info_met(struct info *info, const struct roster_peer *peer);
 
-/** info_verdict - the state of @peer has changed. */
-void info_verdict(struct info *info, const struct roster_peer *peer);
+/** info_verdict - the state of @peer has changed; @words say so, with the evidence. */
+void info_verdict(struct info *info, const struct roster_peer *peer, const char *words);
 
 #endif

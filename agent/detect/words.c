@@ -80,6 +80,7 @@ const char *words_stat(unsigned int stat)
 		[KNELL_STAT_PEERS_FULL] = "peers_full",
 		[KNELL_STAT_TUNE_FAILED] = "tune_failed",
 		[KNELL_STAT_SYN_UNPROVEN] = "syn_unproven",
+		[KNELL_STAT_DEAFENED] = "sockets_deafened",
 	};
 
 	return pick(names, KNELL_STATS, stat);

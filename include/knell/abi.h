@@ -18,7 +18,7 @@
 #include <linux/bpf.h>
 #include "verdict.h"
 
-#define KNELL_ABI	 2
+#define KNELL_ABI	 3
 #define KNELL_PEERS_MAX	 4096
 #define KNELL_WATCH_MAX	 1024
 #define KNELL_RING_BYTES (256 * 1024)
@@ -64,6 +64,9 @@ struct knell_peer {
 	__u32 srtt_us;
 	__u16 answer_port; /* last port there that answered a SYN of ours, 0: none yet */
 	__u16 pad;
+	__u64 beat_ns; /* last round trip heard on one of its heartbeat connections */
+	__u32 deaf;    /* sockets with KNELL_SOCK_DEAF */
+	__u32 pad2;
 };
 
 enum knell_peer_flags {
@@ -134,6 +137,8 @@ enum knell_profile {
 struct knell_node {
 	struct verdict_view view;
 	__u64 loaded_ns;
+	__u64 sweep_began_ns; /* of the last sweep, finished or not */
+	__u64 swept_ns;	      /* when the last finished sweep began */
 };
 
 /* Value of the `notes` map (key: struct knell_peer_key), written by the agent, read on review. */
@@ -155,16 +160,24 @@ enum knell_sock_flags {
 	KNELL_SOCK_COUNTED = 1U << 0, /* in its peer's `connections` */
 	KNELL_SOCK_QUICK = 1U << 1,   /* has the low minimum RTO */
 	KNELL_SOCK_STALLED = 1U << 2, /* reported as stalled */
+	KNELL_SOCK_DEAF = 1U << 3,    /* tells of no round trips until it has to repeat something */
+	KNELL_SOCK_SHARED = 1U << 4,  /* somebody else's program wants its round trips too */
 };
 
 /* Value of the `socks` socket storage, the kernel side's own. */
 struct knell_sock {
 	__u32 flags; /* enum knell_sock_flags */
+	__u32 tick;  /* jiffy of its last round trip */
+	__u32 trips; /* round trips in that jiffy */
 	__u32 pad;
-	__u64 heard_ns;
 	__u64 counted_in_ns; /* first_seen_ns of the peer entry that counts it */
 	struct verdict_tally silence;
 };
+
+/* A heartbeat that was heard within so many of its intervals is alive. */
+#define KNELL_BEATS_ALIVE 4
+/* Round trips shorter than this are too many to be listened to for nothing. */
+#define KNELL_DENSE_TRIP_NS 200000
 
 /* A link that is down carries nothing: who is heard this long after it went down proves it up. */
 #define KNELL_LINK_DOUBT_NS 100000000ULL
@@ -186,17 +199,18 @@ enum knell_stat {
 	KNELL_STAT_PEERS_FULL = 12,
 	KNELL_STAT_TUNE_FAILED = 13,
 	KNELL_STAT_SYN_UNPROVEN =
-		14, /* unanswered SYNs to ports that may be filtered: no evidence */
+		14,		  /* unanswered SYNs to ports that may be filtered: no evidence */
+	KNELL_STAT_DEAFENED = 15, /* sockets that went deaf, each time */
 	KNELL_STATS
 };
 
 _Static_assert(sizeof(struct knell_peer_key) == 24, "ABI");
 _Static_assert(sizeof(struct knell_watch_key) == 20, "ABI");
 _Static_assert(sizeof(struct verdict_peer) == 144, "ABI");
-_Static_assert(sizeof(struct knell_peer) == 208, "ABI");
+_Static_assert(sizeof(struct knell_peer) == 224, "ABI");
 _Static_assert(sizeof(struct knell_record) == 120, "ABI");
 _Static_assert(sizeof(struct knell_config) == 80, "ABI");
-_Static_assert(sizeof(struct knell_node) == 32, "ABI");
+_Static_assert(sizeof(struct knell_node) == 48, "ABI");
 _Static_assert(sizeof(struct knell_sock) == 48, "ABI");
 
 #endif

@@ -119,7 +119,7 @@ struct verdict_view {
 	__u32 silent;	 /* peers with an unanswered transmission */
 	__u32 peers;	 /* peers known */
 	__u32 link_down; /* this node's own link has no carrier */
-	__u32 pad;
+	__u32 unasked; /* connections of this peer that may have heard it and were not looked at */
 };
 
 struct verdict_peer {
@@ -272,6 +272,11 @@ VERDICT_INLINE int verdict_unvouched(const struct verdict_peer *peer,
 	return view->silent >= 2 && view->heard_ns <= silence->began_ns + half_ns;
 }
 
+VERDICT_INLINE int verdict_is_harsh(__u32 state)
+{
+	return state == VERDICT_LOST || state == VERDICT_DEAD;
+}
+
 /**
  * verdict_judge - the state that the evidence amounts to. Changes nothing.
  *
@@ -281,6 +286,10 @@ VERDICT_INLINE int verdict_unvouched(const struct verdict_peer *peer,
  * but not for ever: at the hard threshold the evidence stands by itself. With two silent peers and
  * an early voice only, the verdict waits as well, and then blames the node. Who was dead before all
  * fell silent stays dead.
+ *
+ * Law 1, slower and never wrong: while connections that do not tell by themselves (KNELL_SOCK_DEAF)
+ * have not been looked at since the silence began, it goes no further. An agent that is starved or
+ * stopped looks late, and the verdict comes late.
  */
 VERDICT_INLINE __u32 verdict_judge(const struct verdict_peer *peer, const struct verdict_rule *rule,
 				   const struct verdict_view *view)
@@ -296,6 +305,8 @@ VERDICT_INLINE __u32 verdict_judge(const struct verdict_peer *peer, const struct
 	}
 	if (silence->phi_md < rule->lost_md || peer->tuple_count < rule->min_tuples)
 		return VERDICT_SUSPECT;
+	if (view->unasked)
+		return verdict_is_harsh(peer->state) ? peer->state : VERDICT_SUSPECT;
 	if (verdict_alone(peer, view)) {
 		if (view->silent >= 2)
 			return VERDICT_ISOLATED;
@@ -467,7 +478,7 @@ VERDICT_INLINE int verdict_heard(struct verdict_peer *peer, const struct verdict
 			verdict_learn(peer, rule);
 			peer->calm_ns = now_ns;
 		}
-		if (peer->state == VERDICT_LOST || peer->state == VERDICT_DEAD)
+		if (verdict_is_harsh(peer->state))
 			verdict_hold_down(peer, now_ns);
 		verdict_forget_silence(peer);
 	}

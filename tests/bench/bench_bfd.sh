@@ -250,15 +250,29 @@ under_load() {
 	[ "$knell" -eq 0 ] || fail "knell made $knell mistakes"
 }
 
-cuts=$(in_mode 2 20 20)
-seconds=$(in_mode 10 60 600)
-run "rack is faster than BFD 50 ms x 3 ($cuts cuts)" side_by_side rack 50 "$cuts"
-stop_both
-run "lan is faster than BFD 300 ms x 3 ($cuts cuts)" side_by_side lan 300 "$cuts"
-stop_both
-run "rack makes no mistake with 4 busy loops on the hosts ($seconds s)" under_load on rack "$seconds"
-stop_both
-run "lan makes no mistake with 4 busy loops on the hosts ($seconds s)" under_load on lan "$seconds"
-stop_both
-run "rack makes no mistake with 4 busy loops beside the hosts ($seconds s)" under_load beside rack "$seconds"
+cuts_part() {
+	local cuts
+	cuts=$(in_mode 2 20 20)
+	run "rack is faster than BFD 50 ms x 3 ($cuts cuts)" side_by_side rack 50 "$cuts"
+	stop_both
+	run "lan is faster than BFD 300 ms x 3 ($cuts cuts)" side_by_side lan 300 "$cuts"
+	stop_both
+}
+
+load_part() {
+	local seconds
+	seconds=$(in_mode 10 60 600)
+	run "rack makes no mistake with 4 busy loops on the hosts ($seconds s)" under_load on rack "$seconds"
+	stop_both
+	run "lan makes no mistake with 4 busy loops on the hosts ($seconds s)" under_load on lan "$seconds"
+	stop_both
+	run "rack makes no mistake with 4 busy loops beside the hosts ($seconds s)" under_load beside rack "$seconds"
+	stop_both
+}
+
+# usage: bench_bfd.sh [cuts] [load]: both if nothing is named.
+read -ra parts <<<"${*:-cuts load}"
+for part in "${parts[@]}"; do
+	"${part}_part"
+done
 finish

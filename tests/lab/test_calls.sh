@@ -16,7 +16,7 @@ readonly CALLS=1000
 readonly PER_PEER=5 # connections, each of which carries 256 streams
 readonly ENDED_LIMIT_MS=10
 readonly REFUSED_LIMIT_US=1000
-readonly NOTICE_LIMIT_US=5000 # what h2's p99 may be above its own before the cut
+readonly NOTICE_LIMIT_US=5000 # what h2's median (bench: p99) may be above its own before the cut
 readonly STEADY_S=3
 readonly LEAK_KIB=4096
 
@@ -114,7 +114,9 @@ samples_us() {
 }
 
 others_do_not_notice() {
-	local before during
+	# Two cuts of a short run: the worst hundredth of it is what else the machine has to do.
+	local before during rank
+	rank=$(in_mode 50 99 99)
 	mapfile -t before < <(samples_us 1 2)
 	mapfile -t during < <(samples_us 2 3)
 	[ ${#before[@]} -gt 1000 ] && [ ${#during[@]} -gt 500 ] ||
@@ -125,9 +127,9 @@ others_do_not_notice() {
 	row before "${before[@]}"
 	row during "${during[@]}"
 	at_most "$(printf '%s\n' "${during[@]}" | percentile 100)" 9e8 "a call to h2 failed" &&
-		at_most "$(printf '%s\n' "${during[@]}" | percentile 99)" \
-			"$(awk -v a="$(printf '%s\n' "${before[@]}" | percentile 99)" -v b="$NOTICE_LIMIT_US" 'BEGIN { print a + b }')" \
-			"p99 of the calls to h2 during the cut, us"
+		at_most "$(printf '%s\n' "${during[@]}" | percentile "$rank")" \
+			"$(awk -v a="$(printf '%s\n' "${before[@]}" | percentile "$rank")" -v b="$NOTICE_LIMIT_US" 'BEGIN { print a + b }')" \
+			"p$rank of the calls to h2 during the cut, us"
 }
 
 # row NAME VALUE...

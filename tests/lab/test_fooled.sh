@@ -132,6 +132,55 @@ one_tuple_dropped() {
 	span_figures lan "$case" && span_had_evidence && span_still_notices lan "$case"
 }
 
+# deafened HOST: a connection of HOST went deaf, as dense ones do beside a heartbeat.
+deafened() {
+	[ "$(knell_on "$1" -j peer dump | jq .stats.sockets_deafened)" -gt 0 ]
+}
+
+# from_map HOST PEER FIELD: as the pinned maps have it, with or without an agent.
+from_map() {
+	knell_on "$1" -j peer show "$(lab addr "$2")" | jq --arg field "$3" '.peers[0][$field]'
+}
+
+# Evidence enough for `dead`, on two five-tuples at least.
+would_bury() {
+	[ "$(from_map h1 h3 phi_md)" -ge 12000 ] && [ "$(from_map h1 h3 tuples)" -ge 2 ] &&
+		[ "$(from_map h1 h3 unanswered)" -ge 4 ]
+}
+
+# Half of the paths break, the heartbeats' among them, and the agents of both ends, which could ask on
+# the other half, stand still. What still flows is a stream that knell does not listen to, so the kernel side
+# must wait for somebody to look.
+half_the_paths() {
+	local case="half of the paths broken, agents stopped" agents port
+	cluster_up 3 lan || fail "no cluster" || return 1
+	mapfile -t agents < <(cat "$cluster_dir"/h[13].pid)
+	load h3 sockperf server --tcp -i "$(lab addr h3)" -p 9100
+	for port in 9001 9002; do
+		load h3 nc -lk "$(lab addr h3)" "$port"
+		wait_for 5 lab exec h1 nc -z "$(lab addr h3)" "$port" || fail "h3 does not listen" || return 1
+		load h1 bash -c "exec 3<>/dev/tcp/$(lab addr h3)/$port; while printf x >&3; do sleep 0.05; done"
+	done
+	wait_for 5 lab exec h1 nc -z "$(lab addr h3)" 9100 || fail "sockperf does not listen" || return 1
+	load h1 sockperf ping-pong --tcp -i "$(lab addr h3)" -p 9100 -t $((span_s + 60)) --mps max
+	wait_for 10 deafened h1 || fail "no connection goes deaf" || return 1
+	lab exec h1 ss -Htn dst "$(lab addr h3)" | awk '{ sub(/.*:/, "", $4); sub(/.*:/, "", $5); print $4, $5 }' |
+		grep -v ' 9100$' >"$cluster_dir/broken"
+	span_begin
+	kill -STOP "${agents[@]}"
+	while read -r -a port; do
+		lab tuple h3 "$(lab addr h1)" "${port[0]}" "$(lab addr h3)" "${port[1]}" >/dev/null
+	done <"$cluster_dir/broken"
+	wait_for 10 would_bury || why="phi $(from_map h1 h3 phi_md), no temptation"
+	span_hold 2
+	[ "$(from_map h1 h3 state)" = '"suspect"' ] || why="h1 says $(from_map h1 h3 state), ${why:-too}"
+	kill -CONT "${agents[@]}"
+	[ -z "$why" ] || return 1
+	span_figures lan "$case" && span_had_evidence || return 1
+	load_end
+	span_still_notices lan "$case"
+}
+
 # ---- the peer ----
 
 peer_frozen() {
@@ -333,6 +382,7 @@ not_fooled "bursts of 50 ms, one a second, safe: nobody lost or dead in $span_s 
 not_fooled "bursts of 50 ms, one a second, lan, after $learn_s s of them: nobody lost or dead in $span_s s" \
 	bursty lan 50 "$learn_s"
 not_fooled "one 5-tuple dropped: that connection is evicted, its peer lives" one_tuple_dropped
+not_fooled "half of the paths broken, agents stopped: a stream that flows counts" half_the_paths
 not_fooled "peer's agent stopped: degraded, then alive" peer_frozen
 not_fooled "peer's window shut for $span_s s: nobody lost or dead" peer_window_shut
 for percent in $observer_loss; do

@@ -169,7 +169,7 @@ static void answer_all(void)
 static void judge(size_t peer, unsigned int state)
 {
 	roster.peers[peer].state = (uint16_t)state;
-	info_verdict(info, &roster.peers[peer]);
+	info_verdict(info, &roster.peers[peer], "by the test");
 }
 
 static void check_sum(const struct asker *asker)
@@ -256,7 +256,7 @@ START_TEST(dead_lost_and_new_are_not_asked)
 	ck_assert_int_eq(first.states[1], SERVER_OFFLINE);
 	ck_assert_int_eq(first.drives[1], DRIVE_OFFLINE);
 	ck_assert_uint_eq(first.drive_counts[1], 1);
-	ck_assert_str_eq(first.reasons[1], "dead");
+	ck_assert_str_eq(first.reasons[1], "by the test");
 	ck_assert_int_eq(first.states[2], SERVER_UNKNOWN);
 	ck_assert_int_eq(first.drives[2], DRIVE_UNKNOWN);
 	ck_assert_int_eq(first.states[3], SERVER_UNKNOWN);
@@ -265,6 +265,12 @@ START_TEST(dead_lost_and_new_are_not_asked)
 	check_sum(&first);
 	ck_assert_uint_eq(first.counts.offline, 1);
 	ck_assert_uint_eq(first.counts.unknown, 3);
+	/* A verdict that nobody told of: the state must do. */
+	roster.peers[0].state = VERDICT_LOST;
+	info_ask(info, INFO_SERVERS, &first.request);
+	answer_all();
+	turn();
+	ck_assert_str_eq(first.reasons[1], "lost");
 }
 END_TEST
 

@@ -48,7 +48,7 @@ int agent_connect(struct agent *agent, const char *path)
 		close(fd);
 		return error;
 	}
-	*agent = (struct agent){.fd = fd};
+	*agent = (struct agent){.fd = fd, .timeout_ms = AGENT_TIMEOUT_MS};
 	return 0;
 }
 
@@ -153,7 +153,7 @@ int agent_ask(struct agent *agent, json_t *request, json_t **data, char why[AGEN
 		error = agent_next(agent, &answer);
 	if (error == -ETIMEDOUT) {
 		snprintf(why, AGENT_WHY_BYTES, "the agent did not answer within %d s",
-			 AGENT_TIMEOUT_MS / 1000);
+			 agent->timeout_ms / 1000);
 	} else if (error == -EPROTO) {
 		snprintf(why, AGENT_WHY_BYTES, "what the agent answered is no JSON object");
 	} else if (error) {
@@ -199,17 +199,22 @@ enum command_status agent_refused(struct command_context *context, int error)
 	return command_fail(context, "cannot talk to the agent at %s: %s", path, strerror(-error));
 }
 
-enum command_status agent_request(struct command_context *context, json_t *request, json_t **data)
+enum command_status agent_request(struct command_context *context, json_t *request, int timeout_ms,
+				  json_t **data)
 {
 	struct agent agent = AGENT_CLOSED;
 	char why[AGENT_WHY_BYTES];
 	enum command_status status = COMMAND_OK;
 	int error = agent_connect(&agent, context->socket_path);
 
+	if (!error)
+		error = set_timeout(agent.fd, timeout_ms);
 	if (error) {
 		json_decref(request);
+		agent_close(&agent);
 		return agent_refused(context, error);
 	}
+	agent.timeout_ms = timeout_ms;
 	if (agent_ask(&agent, request, data, why))
 		status = command_fail(context, "%s", why);
 	agent_close(&agent);

@@ -4,7 +4,7 @@
  *
  * Room: tools/knell. May call jansson and sockets. Called by cluster, conn, event, peer, watch,
  * version. Requests and answers are one JSON object per line. A request waits at most
- * AGENT_TIMEOUT_MS for its answer; following events waits for ever.
+ * AGENT_TIMEOUT_MS for its answer, unless told otherwise; following events waits for ever.
  */
 #ifndef KNELL_AGENT_H
 #define KNELL_AGENT_H
@@ -21,6 +21,7 @@
 
 struct agent {
 	int fd;
+	int timeout_ms;
 	char *buffer;	  /* what has come in */
 	size_t used;	  /* bytes in it */
 	size_t room;	  /* bytes allocated */
@@ -60,9 +61,10 @@ int agent_follow(struct agent *agent);
 /**
  * agent_request - one question, from connect to close; what goes wrong is said.
  *
- * @request is taken over, *@data is the caller's to json_decref.
+ * @request is taken over, *@data is the caller's to json_decref. @timeout_ms: for the answer.
  */
-enum command_status agent_request(struct command_context *context, json_t *request, json_t **data);
+enum command_status agent_request(struct command_context *context, json_t *request, int timeout_ms,
+				  json_t **data);
 
 /** agent_runs - somebody accepts connections on the control socket. */
 bool agent_runs(struct command_context *context);

@@ -9,6 +9,9 @@
 #include "detect/words.h"
 #include "objects.h"
 
+/* The agent has its own patience with each peer, which is a setting. */
+#define TIMEOUT_MS 60000
+
 #define NS_PER_MS 1000000ULL
 #define NS_PER_S  1000000000ULL
 
@@ -202,7 +205,7 @@ static enum command_status run(struct command_context *context, const char *ques
 {
 	json_t *data = NULL;
 	enum command_status status =
-		agent_request(context, json_pack("{s:s}", "cmd", question), &data);
+		agent_request(context, json_pack("{s:s}", "cmd", question), TIMEOUT_MS, &data);
 
 	if (status)
 		return status;

@@ -62,7 +62,8 @@ static enum command_status run_show(struct command_context *context, const void 
 	size_t i;
 
 	(void)values, (void)argc, (void)argv;
-	status = agent_request(context, json_pack("{s:s}", "cmd", "conn.show"), &data);
+	status = agent_request(context, json_pack("{s:s}", "cmd", "conn.show"), AGENT_TIMEOUT_MS,
+			       &data);
 	if (status)
 		return status;
 	output_begin(context->out, NULL, OUTPUT_TABLE);
@@ -77,7 +78,7 @@ static enum command_status run_show(struct command_context *context, const void 
 static enum command_status change(struct command_context *context, json_t *request)
 {
 	json_t *data = NULL;
-	enum command_status status = agent_request(context, request, &data);
+	enum command_status status = agent_request(context, request, AGENT_TIMEOUT_MS, &data);
 
 	if (status)
 		return status;

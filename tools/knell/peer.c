@@ -235,6 +235,8 @@ static void dump_entry(struct output *out, const struct listing *listing,
 	output_number(out, "connections", "connections", peer->connections);
 	output_number(out, "stalls", "stalls", peer->stalls);
 	output_number(out, "srtt_us", "srtt_us", peer->srtt_us);
+	output_number(out, "beat_ns", "beat_ns", peer->beat_ns);
+	output_number(out, "deaf", "deaf", peer->deaf);
 	output_end(out);
 }
 
@@ -267,6 +269,7 @@ static void dump_node(struct output *out, const struct listing *listing, const _
 	output_number(out, "now_ns", "now_ns", listing->now_ns);
 	output_number(out, "loaded_ns", "loaded_ns", node->loaded_ns);
 	output_number(out, "heard_ns", "heard_ns", node->view.heard_ns);
+	output_number(out, "swept_ns", "swept_ns", node->swept_ns);
 	output_number(out, "peers", "peers", node->view.peers);
 	output_number(out, "silent", "silent", node->view.silent);
 	output_end(out);
