@@ -21,6 +21,7 @@
 #include "detect/words.h"
 #include "hooks.h"
 #include "node.h"
+#include "node_services.h"
 
 #define NS_PER_S	 1000000000ULL
 #define LISTEN_BACKLOG	 4096
@@ -216,25 +217,7 @@ static int open_peers(struct node *node)
 	return err;
 }
 
-static int open_calls(struct node *node)
-{
-	node->self = (struct self){
-		.config = &node->config,
-		.roster = &node->roster,
-		.conns = node->conns,
-		.drives = node->drives,
-		.loop = node->loop,
-	};
-	self_begin(&node->self);
-	return call_book_open(&node->calls, node->loop, node->conns, node->config.timeouts.call_ns);
-}
-
-static int open_drives(struct node *node)
-{
-	return drives_open(&node->drives, node->loop, node->config.drives,
-			   node->config.drive_count);
-}
-
+/* gRPC in the clear for this host's programs, where it is wanted. */
 static int open_local(struct node *node)
 {
 	const struct sockaddr_storage *addr = &node->config.grpc_local;
@@ -242,6 +225,8 @@ static int open_local(struct node *node)
 	unsigned int tries = 0;
 	int err;
 
+	if (!addr->ss_family)
+		return 0;
 	do {
 		err = local_open(&node->local, node->loop, (const struct sockaddr *)addr,
 				 node->serve);
@@ -295,40 +280,6 @@ static int open_link(struct node *node)
 	return 0;
 }
 
-/* What others may ask this node. */
-static int open_services(struct node *node)
-{
-	int err = serve_open(&node->serve, node->loop);
-
-	if (!err)
-		err = service_peer_open(&node->peer_service, node->serve, node->config.name,
-					self_describe, &node->self);
-	if (!err)
-		err = service_verdicts_open(&node->verdict_service, node->serve, node->config.name,
-					    &node->roster, hooks_standing, node);
-	if (!err)
-		err = service_health_open(&node->health_service, node->serve, &node->roster);
-	if (!err && node->config.grpc_local.ss_family)
-		err = open_local(node);
-	return err;
-}
-
-/* What this node asks others, and what it says of itself and of all. */
-static int open_console(struct node *node)
-{
-	const struct info_options options = {
-		.loop = node->loop,
-		.calls = node->calls,
-		.roster = &node->roster,
-		.name = node->config.name,
-		.per_peer_ns = node->config.timeouts.per_peer_ns,
-		.describe = self_describe,
-		.ctx = &node->self,
-	};
-
-	return info_open(&node->info, &options);
-}
-
 static int open_control(struct node *node)
 {
 	const struct control_view view = {
@@ -380,10 +331,11 @@ static const struct step {
 	{"the watch list", watch_prefixes},
 	{"the peers", open_peers},
 	{"the detection", open_detection},
-	{"the drives", open_drives},
-	{"the calls", open_calls},
-	{"the services", open_services},
-	{"the console", open_console},
+	{"the drives", node_services_drives},
+	{"the calls", node_services_calls},
+	{"the services", node_services_serve},
+	{"the local services", open_local},
+	{"the console", node_services_console},
 	{"the control socket", open_control},
 	{"the verdicts", start},
 };
@@ -397,13 +349,8 @@ void node_close(struct node *node)
 	control_close(node->control);
 	ring_close(node->ring);
 	listen_close(node->listener);
-	info_close(node->info);
-	call_book_close(node->calls);
 	local_close(node->local);
-	serve_close(node->serve);
-	service_health_close(node->health_service);
-	service_verdicts_close(node->verdict_service);
-	service_peer_close(node->peer_service);
+	node_services_close(node);
 	conn_cache_close(node->conns);
 	drives_close(node->drives);
 	probe_close(node->probes);

@@ -21,6 +21,9 @@
 #include "detect/words.h"
 #include "peer/message.h"
 
+/* Who has just said what it is, need not be asked once more for its next connection. */
+#define NEWS_FRESH_NS UINT64_C(1000000000)
+
 /* One peer's part in a round. */
 struct asked {
 	struct round *round;
@@ -73,6 +76,11 @@ static const struct {
 };
 
 /* ---- asking ---- */
+
+static uint64_t age_ns(uint64_t now_ns, uint64_t then_ns)
+{
+	return now_ns > then_ns ? now_ns - then_ns : 0;
+}
 
 static void close_one(struct asked *asked, enum merge_answer answer, const char *reason)
 {
@@ -219,7 +227,9 @@ static void on_meet(struct loop_task *task)
 		.timeout_ns = memory->info->options.per_peer_ns,
 	};
 
-	if (memory->info->closed || memory->meeting)
+	if (memory->info->closed || memory->meeting ||
+	    (memory->said_ns &&
+	     age_ns(loop_now_ns(memory->info->options.loop), memory->said_ns) < NEWS_FRESH_NS))
 		return;
 	/* Whoever asks later asks again: a failure is nothing to tell of. */
 	if (call_start(memory->info->options.calls, &request, &meeting, memory, &memory->meeting))
@@ -233,11 +243,6 @@ void info_met(struct info *info, const struct roster_peer *peer)
 }
 
 /* ---- answering ---- */
-
-static uint64_t age_ns(uint64_t now_ns, uint64_t then_ns)
-{
-	return now_ns > then_ns ? now_ns - then_ns : 0;
-}
 
 /* Why a server is what it is, where the answer itself did not say. */
 static void explain(struct info_server *server, const struct asked *asked,

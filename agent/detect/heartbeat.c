@@ -8,7 +8,9 @@
  * interval -> the PONG names the PING, so its age is known.
  * Failure modes: the PONG is late: the agent notes it for the kernel (`degraded`), pings ten times
  * slower so that a stopped program's receive buffer lasts for hours, and takes the note back with
- * the first PONG. The connection is refused while the host lives: noted as gone. The send queue is
+ * the first PONG. The peer is back after a long silence, but the connection is still deep in its
+ * backoff and beats no more for a minute or two: heartbeat_overslept, and react.c has it replaced.
+ * The connection is refused while the host lives: noted as gone. The send queue is
  * full: this round is left out.
  */
 #include <errno.h>
@@ -86,14 +88,19 @@ static void ping(struct beat *beat)
 		beat->waiting_ns = loop_now_ns(beat->heartbeat->loop);
 }
 
-/* A PING that the kernel has to repeat is no program's fault: the connection is silent. */
-static bool is_repeated(const struct beat *beat)
+/*
+ * A PING that the kernel has to repeat is no program's fault: the connection is silent. Tells how
+ * long the kernel waits for an answer before the next repetition, 0 when it repeats nothing.
+ */
+static uint64_t repeats_after_ns(const struct beat *beat)
 {
 	struct tcp_info info = {};
 	socklen_t size = sizeof(info);
 
-	return !getsockopt(http2_fd(beat->http2), IPPROTO_TCP, TCP_INFO, &info, &size) &&
-	       info.tcpi_retransmits;
+	if (getsockopt(http2_fd(beat->http2), IPPROTO_TCP, TCP_INFO, &info, &size) ||
+	    !info.tcpi_retransmits)
+		return 0;
+	return info.tcpi_rto * NS_PER_US;
 }
 
 static bool is_late(const struct beat *beat)
@@ -102,7 +109,7 @@ static bool is_late(const struct beat *beat)
 
 	return beat->waiting_ns &&
 	       loop_now_ns(heartbeat->loop) - beat->waiting_ns > heartbeat->late_ns &&
-	       !is_repeated(beat);
+	       !repeats_after_ns(beat);
 }
 
 static void beat_once(struct beat *beat)
@@ -220,6 +227,18 @@ void heartbeat_dialled(struct heartbeat *heartbeat, size_t index, const struct k
 		note(beat, VERDICT_REASON_GONE);
 	else if (err == -EPROTO)
 		note(beat, VERDICT_REASON_REFUSED);
+}
+
+uint64_t heartbeat_overslept(const struct heartbeat *heartbeat, size_t index)
+{
+	const struct beat *beat = &heartbeat->beats[index];
+	socklen_t size = sizeof(uint64_t);
+	uint64_t cookie;
+
+	if (!beat->http2 || repeats_after_ns(beat) < heartbeat->late_ns ||
+	    getsockopt(http2_fd(beat->http2), SOL_SOCKET, SO_COOKIE, &cookie, &size))
+		return 0;
+	return cookie;
 }
 
 void heartbeat_all(struct heartbeat *heartbeat)

@@ -45,6 +45,13 @@ void heartbeat_dialled(struct heartbeat *heartbeat, size_t index, const struct k
 		       int err);
 
 /**
+ * heartbeat_overslept - the socket cookie of a heartbeat connection whose next repetition is
+ * further off than a PONG may be late, 0 when there is none such. Ask when the peer was heard
+ * elsewhere.
+ */
+uint64_t heartbeat_overslept(const struct heartbeat *heartbeat, size_t index);
+
+/**
  * heartbeat_all - ping everybody now: somebody fell silent, and whoever answers is our witness. At
  * most twice per interval, however many fall silent.
  */

@@ -58,6 +58,20 @@ static void evict_stalled(const struct matter *matter)
 		matter->outcome->evicted++;
 }
 
+/*
+ * Who is back from `isolated` was not evicted. Its heartbeat connection may sleep in its backoff
+ * for a minute more, and a power-off in that minute would go unnoticed: a new one is dialled at
+ * once.
+ */
+static void wake_heartbeat(const struct matter *matter)
+{
+	struct react *react = matter->react;
+	uint64_t cookie = heartbeat_overslept(react->heartbeat, matter->peer->index);
+
+	if (cookie && !conn_evict_cookie(react->conns, cookie))
+		matter->outcome->evicted++;
+}
+
 static void stamp_reaction(const struct matter *matter)
 {
 	struct timespec now;
@@ -166,6 +180,7 @@ static const struct row {
 	{KNELL_RECORD_VERDICT, IN(VERDICT_LOST), true, false, drop_idle},
 	{KNELL_RECORD_VERDICT, SILENT | IN(VERDICT_ISOLATED), true, false, turn_away},
 	{KNELL_RECORD_STALLED, ANY, true, false, evict_stalled},
+	{KNELL_RECORD_VERDICT, TALKING, true, false, wake_heartbeat},
 	{KNELL_RECORD_VERDICT, ANY, false, false, stamp_reaction},
 	{KNELL_RECORD_STALLED, ANY, false, false, stamp_reaction},
 	{KNELL_RECORD_VERDICT, TALKING, true, false, resume_dialling},

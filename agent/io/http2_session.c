@@ -55,8 +55,9 @@ int http2_session_open(bool server, const struct http2_session_handlers *handler
 	nghttp2_option_set_max_settings(option, SETTINGS_ENTRIES_MAX);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	/* http2_session_floods() is the stricter one and says what it was. */
-	nghttp2_option_set_stream_reset_rate_limit(option, 2 * HTTP2_CONTROL_FRAMES_PER_S_MAX,
-						   2 * HTTP2_CONTROL_FRAMES_PER_S_MAX);
+	nghttp2_option_set_stream_reset_rate_limit(option,
+						   UINT64_C(2) * HTTP2_CONTROL_FRAMES_PER_S_MAX,
+						   UINT64_C(2) * HTTP2_CONTROL_FRAMES_PER_S_MAX);
 	if (server ? nghttp2_session_server_new2(&fresh, callbacks, ctx, option)
 		   : nghttp2_session_client_new2(&fresh, callbacks, ctx, option))
 		goto out;

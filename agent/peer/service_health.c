@@ -132,7 +132,7 @@ static void on_gone(void *ctx)
 static void tell(struct watcher *watcher, status_t status)
 {
 	Grpc__Health__V1__HealthCheckResponse reply = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__INIT;
-	int err = -ENOBUFS;
+	int err;
 
 	reply.status = watcher->told = status;
 	err = message_reply(watcher->call, &reply.base);

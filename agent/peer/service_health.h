@@ -13,10 +13,7 @@
 
 struct service_health;
 
-enum {
-	SERVICE_HEALTH_WATCHERS_MAX = 4096,
-	SERVICE_HEALTH_QUEUE_BYTES = 4096, /* of changes that a watcher has not read */
-};
+enum { SERVICE_HEALTH_WATCHERS_MAX = 4096 };
 
 /** service_health_open - add the service to @serve. 0 or -ENOMEM. */
 int service_health_open(struct service_health **health, struct serve *serve,

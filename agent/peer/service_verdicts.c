@@ -6,8 +6,10 @@
  *
  * Happy path: the standing verdict of every peer, then each as it comes, until the client has had
  * enough.
- * Failure modes: too many follow, or one does not read: RESOURCE_EXHAUSTED. The standing verdict of
- * a peer cannot be read: what the roster holds of it is told, without evidence.
+ * Failure modes: the standing verdicts of a large cluster are more than a call may have queued:
+ * they go on a moment later, a few times. Too many follow, or one does not read:
+ * RESOURCE_EXHAUSTED. The standing verdict of a peer cannot be read: what the roster holds of it is
+ * told, without evidence.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -21,13 +23,20 @@
 #define NS_PER_US UINT64_C(1000)
 #define NS_PER_S  UINT64_C(1000000000)
 
+#define STANDING_PAUSE_NS   UINT64_C(20000000)
+#define STANDING_PAUSES_MAX 100
+
 struct follower {
 	LIST_ENTRY(follower) entry;
 	struct service_verdicts *service;
 	struct serve_call *call;
+	size_t standing_told; /* peers of the roster */
+	unsigned int pauses;
+	struct timer resume;
 };
 
 struct service_verdicts {
+	struct loop *loop;
 	const char *name;
 	const struct roster *roster;
 	int (*standing)(void *ctx, const struct roster_peer *peer, struct knell_record *record);
@@ -105,6 +114,7 @@ static void forget(struct follower *follower)
 {
 	follower->service->follower_count--;
 	LIST_REMOVE(follower, entry);
+	loop_disarm(follower->service->loop, &follower->resume);
 	free(follower);
 }
 
@@ -113,42 +123,51 @@ static void on_gone(void *ctx)
 	forget(ctx);
 }
 
-/* 0, or the follower is gone. */
-static int tell(struct follower *follower, const Knell__V1__Verdict *verdict)
+static void let_go(struct follower *follower, int err)
 {
-	int err = -ENOBUFS;
-
-	err = message_reply(follower->call, &verdict->base);
-	if (!err)
-		return 0;
 	serve_finish(follower->call, grpc_status_of_errno(err), "the follower does not read");
 	forget(follower);
-	return err;
 }
 
-static int tell_standing(struct follower *follower)
+static int tell_standing_of(const struct follower *follower, const struct roster_peer *peer)
 {
 	const struct service_verdicts *service = follower->service;
-	struct service_verdicts_news news = {0};
+	struct service_verdicts_news news = {.peer = peer};
 	char address[WORDS_ADDRESS_BYTES];
 	struct knell_record record;
 	Knell__V1__Verdict verdict;
-	int err = 0;
-	size_t i;
 
-	for (i = 0; i < service->roster->count && !err; i++) {
-		news.peer = &service->roster->peers[i];
-		news.record = &record;
-		if (service->standing(service->ctx, news.peer, &record))
-			record = (struct knell_record){.kind = KNELL_RECORD_VERDICT,
-						       .key = news.peer->key,
-						       .from = news.peer->state,
-						       .to = news.peer->state,
-						       .ts_ns = news.peer->since_ns};
-		verdict = verdict_of(service, &news, true, address);
-		err = tell(follower, &verdict);
+	news.record = &record;
+	if (service->standing(service->ctx, peer, &record))
+		record = (struct knell_record){.kind = KNELL_RECORD_VERDICT,
+					       .key = peer->key,
+					       .from = peer->state,
+					       .to = peer->state,
+					       .ts_ns = peer->since_ns};
+	verdict = verdict_of(service, &news, true, address);
+	return message_reply(follower->call, &verdict.base);
+}
+
+static void tell_standing(struct follower *follower)
+{
+	struct loop *loop = follower->service->loop;
+	const struct roster *roster = follower->service->roster;
+	int err = 0;
+
+	while (follower->standing_told < roster->count && !err) {
+		err = tell_standing_of(follower, &roster->peers[follower->standing_told]);
+		if (!err)
+			follower->standing_told++;
 	}
-	return err;
+	if (err == -ENOBUFS && follower->pauses++ < STANDING_PAUSES_MAX)
+		loop_arm(loop, &follower->resume, loop_now_ns(loop) + STANDING_PAUSE_NS);
+	else if (err)
+		let_go(follower, err);
+}
+
+static void on_resume(struct timer *timer)
+{
+	tell_standing(LOOP_OWNER(timer, struct follower, resume));
 }
 
 static void run_verdicts(void *ctx, struct serve_call *call, const uint8_t *bytes, size_t count)
@@ -174,6 +193,7 @@ static void run_verdicts(void *ctx, struct serve_call *call, const uint8_t *byte
 	}
 	follower->service = service;
 	follower->call = call;
+	follower->resume.fire = on_resume;
 	LIST_INSERT_HEAD(&service->followers, follower, entry);
 	service->follower_count++;
 	serve_watch(call, on_gone, follower);
@@ -185,8 +205,8 @@ static const struct serve_method methods[] = {
 	{"/knell.v1.Peer/Verdicts", run_verdicts},
 };
 
-int service_verdicts_open(struct service_verdicts **service, struct serve *serve, const char *name,
-			  const struct roster *roster,
+int service_verdicts_open(struct service_verdicts **service, struct loop *loop, struct serve *serve,
+			  const char *name, const struct roster *roster,
 			  int (*standing)(void *ctx, const struct roster_peer *peer,
 					  struct knell_record *record),
 			  void *ctx)
@@ -197,7 +217,7 @@ int service_verdicts_open(struct service_verdicts **service, struct serve *serve
 	if (!fresh)
 		return -ENOMEM;
 	*fresh = (struct service_verdicts){
-		.name = name, .roster = roster, .standing = standing, .ctx = ctx};
+		.loop = loop, .name = name, .roster = roster, .standing = standing, .ctx = ctx};
 	err = serve_add(serve, methods, sizeof(methods) / sizeof(methods[0]), fresh);
 	if (err)
 		free(fresh);
@@ -225,12 +245,15 @@ void service_verdicts_tell(struct service_verdicts *service,
 	struct follower *follower, *next;
 	char address[WORDS_ADDRESS_BYTES];
 	Knell__V1__Verdict verdict;
+	int err;
 
 	if (LIST_EMPTY(&service->followers))
 		return;
 	verdict = verdict_of(service, news, false, address);
 	for (follower = LIST_FIRST(&service->followers); follower; follower = next) {
 		next = LIST_NEXT(follower, entry);
-		tell(follower, &verdict);
+		err = message_reply(follower->call, &verdict.base);
+		if (err)
+			let_go(follower, err);
 	}
 }

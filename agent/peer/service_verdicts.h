@@ -11,16 +11,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "io/loop.h"
 #include "knell/abi.h"
 #include "peer/roster.h"
 #include "peer/serve.h"
 
 struct service_verdicts;
 
-enum {
-	SERVICE_VERDICTS_FOLLOWERS_MAX = 256,
-	SERVICE_VERDICTS_QUEUE_BYTES = 1 << 20, /* that a follower has not read */
-};
+enum { SERVICE_VERDICTS_FOLLOWERS_MAX = 256 };
 
 /* One verdict, after the fact. */
 struct service_verdicts_news {
@@ -36,8 +34,8 @@ struct service_verdicts_news {
  *
  * @standing reads the present verdict on a peer, evidence included; 0 or a negative errno.
  */
-int service_verdicts_open(struct service_verdicts **service, struct serve *serve, const char *name,
-			  const struct roster *roster,
+int service_verdicts_open(struct service_verdicts **service, struct loop *loop, struct serve *serve,
+			  const char *name, const struct roster *roster,
 			  int (*standing)(void *ctx, const struct roster_peer *peer,
 					  struct knell_record *record),
 			  void *ctx);

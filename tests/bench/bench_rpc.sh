@@ -72,7 +72,7 @@ calls_per_s() {
 	done
 	for name in "${!rates[@]}"; do
 		# shellcheck disable=SC2086 # as many words as repeats
-		figure rpc_calls_per_s "${name% *}" "${name#* } connections, $STREAMS streams each" calls/s ${rates[$name]}
+		figure rpc_calls_per_s "${name% *}" "$(printf %2d "${name#* }") x $STREAMS streams" calls/s ${rates[$name]}
 	done
 	for connections in 1 16; do
 		compare "$connections" "${rates[knelld $connections]}" "${rates[nghttpd $connections]}" || return 1

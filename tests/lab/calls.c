@@ -34,10 +34,14 @@
 #define FILL_PER_TICK 32
 #define REFUSALS      1000
 #define SAMPLES_MAX   (1 << 20)
+#define LINE_BYTES    512
 #define NS_PER_S      UINT64_C(1000000000)
 #define NS_PER_US     UINT64_C(1000)
 
 enum { EXIT_USAGE = 2 };
+
+/* Where numbers stand in lines of /proc. */
+enum { STATM_RESIDENT = 1, SNMP_ACTIVE_OPENS = 4, SNMP_OUT_SEGS = 10 };
 
 struct held {
 	struct call *call; /* NULL: not in flight */
@@ -93,33 +97,44 @@ static unsigned int descriptors(void)
 	return count - 3; /* ".", ".." and the listing's own */
 }
 
-static unsigned long resident_kib(void)
+/* The numbers of the first line of @path that begins with @label and has any; returns how many. */
+static unsigned int read_numbers(const char *path, const char *label, unsigned long long *numbers,
+				 unsigned int most)
 {
-	unsigned long pages = 0;
-	FILE *file = fopen("/proc/self/statm", "re");
+	char line[LINE_BYTES], *at, *next;
+	FILE *file = fopen(path, "re");
+	unsigned int count = 0;
 
-	if (!file)
-		return 0;
-	if (fscanf(file, "%*u %lu", &pages) != 1)
-		pages = 0;
-	fclose(file);
-	return pages * (unsigned long)sysconf(_SC_PAGESIZE) / 1024;
+	while (file && !count && fgets(line, sizeof(line), file)) {
+		if (strncmp(line, label, strlen(label)) != 0)
+			continue;
+		for (at = line + strlen(label); count < most; at = next, count++) {
+			numbers[count] = strtoull(at, &next, 10);
+			if (next == at)
+				break;
+		}
+	}
+	if (file)
+		fclose(file);
+	return count;
+}
+
+static unsigned long long resident_kib(void)
+{
+	unsigned long long pages[STATM_RESIDENT + 1] = {0};
+
+	read_numbers("/proc/self/statm", "", pages, STATM_RESIDENT + 1);
+	return pages[STATM_RESIDENT] * (unsigned long long)sysconf(_SC_PAGESIZE) / 1024;
 }
 
 /* Segments that this host has sent and connections that it has tried, as its kernel counts. */
 static void wire_counts(unsigned long long *segments, unsigned long long *connects)
 {
-	char line[512];
-	FILE *file = fopen("/proc/self/net/snmp", "re");
+	unsigned long long tcp[SNMP_OUT_SEGS + 1] = {0};
 
-	*segments = *connects = 0;
-	if (!file)
-		return;
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "Tcp: %*u %*u %*u %*d %llu %*u %*u %*u %*u %*u %llu", connects,
-			   segments) == 2)
-			break;
-	fclose(file);
+	read_numbers("/proc/self/net/snmp", "Tcp:", tcp, SNMP_OUT_SEGS + 1);
+	*segments = tcp[SNMP_OUT_SEGS];
+	*connects = tcp[SNMP_ACTIVE_OPENS];
 }
 
 /* ---- the load ---- */
@@ -234,8 +249,8 @@ static void fill(void)
 /* The line begins with what could leak; the caller ends it. */
 static void say(const char *event)
 {
-	printf("{\"event\":\"%s\",\"round\":%u,\"in_flight\":%zu,\"fds\":%u,\"rss_kib\":%lu", event,
-	       self.round, call_in_flight(self.node.calls), descriptors(), resident_kib());
+	printf("{\"event\":\"%s\",\"round\":%u,\"in_flight\":%zu,\"fds\":%u,\"rss_kib\":%llu",
+	       event, self.round, call_in_flight(self.node.calls), descriptors(), resident_kib());
 }
 
 static void end_line(void)

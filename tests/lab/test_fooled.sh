@@ -128,7 +128,10 @@ one_tuple_dropped() {
 		>/dev/null || fail "the stalled connection is still in the cache" || return 1
 	span_hold "$span_s"
 	# The fault is still there: the new connection has another port.
-	[ "$(span_said degraded)" -eq 0 ] || fail "a program is blamed for it" || return 1
+	# Who is late for h2 as well, whose connections are whole, is late indeed: a machine with no time.
+	[ "$(span_said degraded h1 h3)" -le "$(span_said degraded h2 h3)" ] &&
+		[ "$(span_said degraded h3 h1)" -le "$(span_said degraded h2 h1)" ] ||
+		fail "a program is blamed for it" || return 1
 	span_figures lan "$case" && span_had_evidence && span_still_notices lan "$case"
 }
 

@@ -37,6 +37,12 @@ flaps_of() {
 	knell_on "$1" -j peer show "$(cluster_addr "$2")" | jq '.peers[0].flaps'
 }
 
+# beats HOST: every heartbeat of HOST's own is heard again; none waits out a backoff.
+beats() {
+	knell_on "$1" -j conn show |
+		jq -e 'map(select(.role == "heartbeat")) | length == 2 and all(.last_heard_ms < 1000)' >/dev/null
+}
+
 # cut_off CASE FAULT MEND: h1 is cut off by FAULT, for a span, until MEND.
 cut_off() {
 	local case=$1 fault=$2 mend=$3 host mended_ns
@@ -58,6 +64,8 @@ $(cluster_state h1 h3) of h3" || return 1
 	$mend
 	wait_for 15 cluster_whole || fail "the cluster does not heal" || return 1
 	figure healed_ms lan "$case" ms "$(since_ms "$(now_ns)" "$mended_ns")"
+	wait_for 3 beats h1 || fail "h1's heartbeats sleep: $(knell_on h1 -j conn show |
+		jq -c 'map([.peer, .role, .last_heard_ms])')" || return 1
 	figure false_lost lan "$case" count "$(span_said lost h1)"
 	figure false_dead lan "$case" count "$(span_said dead h1)"
 	[ "$(blames h1)" -eq 0 ] || fail "h1 blames others: $(span_mistakes)" || return 1

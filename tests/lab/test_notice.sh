@@ -77,13 +77,17 @@ notice() {
 		at_most "$(printf '%s\n' "${return_ms[@]}" | percentile 99)" 2000 "return p99 ms"
 }
 
+# usage: test_notice.sh [idle|message|bulk|connect|fast|rack]...: all if nothing is named.
 cuts=$(in_mode 2 20 20)
-for kind in idle message bulk connect; do
-	run "lan, $kind: lost within 300 ms, dead within 650 ms, back within 2 s ($cuts cuts)" \
-		notice lan "$kind" "$cuts" 300 650
+read -ra kinds <<<"${*:-idle message bulk connect fast rack}"
+for kind in "${kinds[@]}"; do
+	case $kind in
+	fast) run "fast, idle: dead within 350 ms ($cuts cuts)" notice fast idle "$cuts" 350 350 ;;
+	rack) run "rack, idle: lost within 70 ms, dead within 130 ms ($cuts cuts)" \
+		notice rack idle "$cuts" 70 130 ;;
+	*) run "lan, $kind: lost within 300 ms, dead within 650 ms, back within 2 s ($cuts cuts)" \
+		notice lan "$kind" "$cuts" 300 650 ;;
+	esac
 	cluster_down
 done
-run "fast, idle: dead within 350 ms ($cuts cuts)" notice fast idle "$cuts" 350 350
-cluster_down
-run "rack, idle: lost within 70 ms, dead within 130 ms ($cuts cuts)" notice rack idle "$cuts" 70 130
 finish

@@ -24,6 +24,7 @@ enum {
 	BYTES_MAX = 1 << 20,
 	KEPT_MAX = 64,
 	EMPTIES = 50000,
+	MANY_PEERS = 5000,
 	NOT_TOLD = -1,
 	UNKNOWN = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__UNKNOWN,
 	SERVING = GRPC__HEALTH__V1__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING,
@@ -165,9 +166,9 @@ static void setup(void)
 	describe_error = standing_error = 0;
 	a_of_b()->state = VERDICT_ALIVE;
 	ck_assert_int_eq(service_peer_open(&peer_service, pair.serve, "b", describe, NULL), 0);
-	ck_assert_int_eq(
-		service_verdicts_open(&verdicts, pair.serve, "b", &pair.roster_b, standing, NULL),
-		0);
+	ck_assert_int_eq(service_verdicts_open(&verdicts, pair.loop, pair.serve, "b",
+					       &pair.roster_b, standing, NULL),
+			 0);
 	ck_assert_int_eq(service_health_open(&health, pair.serve, &pair.roster_b), 0);
 	conn_allow(pair.cache_a, call_pair_b(&pair), true);
 	call_pair_run_until(&pair, is_connected, PATIENCE_S);
@@ -264,6 +265,15 @@ START_TEST(garbage_is_refused)
 END_TEST
 
 /* ---- Verdicts ---- */
+
+static void check_ping(void)
+{
+	Knell__V1__PingRequest ping = KNELL__V1__PING_REQUEST__INIT;
+
+	start("/knell.v1.Peer/Ping", &ping.base);
+	run_to_end();
+	ck_assert_int_eq(asked.status, GRPC_OK);
+}
 
 static Knell__V1__Verdict *last_verdict(void)
 {
@@ -364,6 +374,36 @@ START_TEST(verdicts_without_evidence_when_the_kernel_tells_none)
 	ck_assert_str_eq(verdict->to, "lost");
 	ck_assert(!verdict->heard);
 	message_free(verdict);
+}
+END_TEST
+
+/* More than a call may have queued: told bit by bit. */
+START_TEST(standing_verdicts_of_a_large_cluster)
+{
+	struct service_verdicts *large;
+	struct roster roster;
+	size_t i;
+
+	ck_assert_int_eq(roster_open(&roster, MANY_PEERS, 1), 0);
+	for (i = 0; i < MANY_PEERS; i++)
+		roster_set(&roster, i, "a-name-that-is-as-long-as-the-names-of-hosts-may-become",
+			   &a_of_b()->addr);
+	/* Whoever is added last is found first. */
+	ck_assert_int_eq(
+		service_verdicts_open(&large, pair.loop, pair.serve, "b", &roster, standing, NULL),
+		0);
+	start_raw("/knell.v1.Peer/Verdicts", NULL, 0);
+	run_to_messages(MANY_PEERS);
+	/* And one that leaves in the middle. */
+	start_raw("/knell.v1.Peer/Verdicts", NULL, 0);
+	wanted_messages = 1;
+	call_pair_run_until(&pair, has_messages, PATIENCE_S);
+	call_cancel(asked.call);
+	check_ping();
+	serve_close(pair.serve);
+	pair.serve = NULL;
+	service_verdicts_close(large);
+	roster_close(&roster);
 }
 END_TEST
 
@@ -539,6 +579,7 @@ static void add_tests(TCase *tcase)
 	tcase_add_loop_test(tcase, garbage_is_refused, 0, sizeof(methods) / sizeof(methods[0]));
 	tcase_add_test(tcase, verdicts_with_all_evidence);
 	tcase_add_test(tcase, verdicts_without_evidence_when_the_kernel_tells_none);
+	tcase_add_test(tcase, standing_verdicts_of_a_large_cluster);
 	tcase_add_test(tcase, new_verdicts_only);
 	tcase_add_test(tcase, who_does_not_read_is_let_go);
 	tcase_add_loop_test(tcase, each_state_has_its_status, 0, HEALTHS);
