@@ -68,7 +68,7 @@ static void wake_heartbeat(const struct matter *matter)
 	struct react *react = matter->react;
 	uint64_t cookie = heartbeat_overslept(react->heartbeat, matter->peer->index);
 
-	if (cookie && !conn_evict_cookie(react->conns, cookie))
+	if (cookie && !conn_evict_cookie(react->conns, cookie, "it slept in its backoff"))
 		matter->outcome->evicted++;
 }
 
