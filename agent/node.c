@@ -20,6 +20,7 @@
 #include "detect/load.h"
 #include "detect/words.h"
 #include "hooks.h"
+#include "io/unix_socket.h"
 #include "node.h"
 #include "node_services.h"
 
@@ -236,7 +237,7 @@ static int open_local(struct node *node)
 			 "cannot serve gRPC on %s: %s: correct `local` in [grpc]",
 			 addr->ss_family == AF_UNIX ? ((const struct sockaddr_un *)addr)->sun_path
 						    : roster_endpoint(endpoint, addr),
-			 strerror(-err));
+			 unix_socket_error(err));
 	return err;
 }
 
