@@ -294,8 +294,8 @@ START_TEST(pings_the_leased_only_when_told_so)
 	began_ns = loop_now_ns(twins.loop);
 	/* One an interval, however much longer a PONG may take. */
 	twins_run_until(has_pings);
-	ck_assert_uint_lt(loop_now_ns(twins.loop) - began_ns, 2 * LATE_MS * NS_PER_MS);
-	ck_assert_uint_gt(loop_now_ns(twins.loop) - began_ns, 2 * PING_MS * NS_PER_MS);
+	ck_assert_uint_lt(loop_now_ns(twins.loop) - began_ns, 2 * NS_PER_MS * LATE_MS);
+	ck_assert_uint_gt(loop_now_ns(twins.loop) - began_ns, 2 * NS_PER_MS * PING_MS);
 	conn_return(conn, false);
 }
 END_TEST
