@@ -229,18 +229,23 @@ static void on_ping_ack(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 	struct conn *conn = ctx;
 	struct conn_line *line = conn_line_of(conn);
 	const struct conn_cache *cache = line->cache;
+	bool was_late = conn->ping.late;
 
-	if (conn->ended)
+	/* Who answers before it is ready was not asked. */
+	if (conn->ended || conn->state == CONN_CONNECTING)
 		return;
 	/* Not before: a server that turns us away does so after our side of TLS is done. */
 	dial_proven(&line->dial);
-	if (!conn_ping_is_ours(opaque)) {
+	if (conn_ping_is_ours(opaque)) {
+		/* Only where one was sent, so only where chores were begun. */
+		if (!conn_ping_ack(&conn->ping, &cache->limits, opaque, now_of(line)))
+			return;
+		if (was_late)
+			count_late(line, -1);
+		arm_chore(conn);
+	} else if (conn == line->heartbeat) {
 		cache->hooks->ping_ack(cache->ctx, line->peer, opaque);
-		return;
 	}
-	if (conn_ping_ack(&conn->ping, &cache->limits, opaque, now_of(line)))
-		count_late(line, -1);
-	arm_chore(conn);
 }
 
 static void dial_failed(struct conn_line *line, int err, const char *reason)
