@@ -81,8 +81,12 @@ static void forget(struct conn *conn)
 	struct conn_line *line = conn_line_of(conn);
 	const struct conn_cache *cache = conn_line_cache(conn);
 
-	if (!line || conn->role == CONN_ACCEPTED)
+	if (!line)
 		return;
+	if (conn->role == CONN_ACCEPTED) {
+		line->accepted_count--;
+		return;
+	}
 	if (conn->state == CONN_READY || conn->state == CONN_LEASED)
 		line->ready--;
 	no_longer_old(line, conn);

@@ -20,7 +20,9 @@ struct conn_line {
 	struct roster_peer *peer;
 	struct dial dial;
 	struct conn_list dialled;
-	struct conn_list accepted;
+	struct conn_list accepted; /* the oldest first */
+	unsigned int accepted_count;
+	uint64_t crowded_ns;	/* when these were too many the last time; 0: never */
 	struct conn *heartbeat; /* ready */
 	unsigned int ready;	/* dialled ones that can be leased */
 	unsigned int old;	/* of these, to be replaced */
@@ -37,6 +39,7 @@ struct conn_cache {
 	struct tls_context *tls;
 	struct roster *roster;
 	struct conn_limits limits;
+	unsigned int of_peer_max; /* CONN_ENTRY_OF_PEER_MAX, but in tests */
 	const struct conn_hooks *hooks;
 	void *ctx;
 	struct conn_line *lines; /* one per roster place */

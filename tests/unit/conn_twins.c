@@ -163,6 +163,8 @@ static void on_request(void *ctx, struct http2_stream *stream, const struct http
 	if (node->takes_no_request)
 		return;
 	http2_stream_take(stream, &stream_callbacks, node);
+	if (node->keeps_requests)
+		return;
 	ck_assert_int_eq(http2_stream_respond(stream, fields, 1, false), 0);
 	ck_assert_int_eq(http2_stream_end(stream, fields + 1, 1), 0);
 }
