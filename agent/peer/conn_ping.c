@@ -2,7 +2,7 @@
 /*
  * conn_ping.c - HTTP/2 PINGs on one connection. See conn_ping.h.
  *
- * Room: peer. Calls io/http2 and jitter; called by conn_line.c.
+ * Room: peer. Calls io/http2 and jitter; called by conn_chore.c.
  *
  * Happy path: due -> sent -> answered -> due again an interval later.
  * Failure modes: no PONG within the timeout: late, until it comes, and no further PING is stacked

@@ -2,8 +2,8 @@
 /*
  * conn_ping.h - HTTP/2 PINGs on one connection, beside the heartbeat's, and whether a PONG is late.
  *
- * Room: peer. Calls io/http2 and jitter. Called by conn_line.c, whose timer looks after it: nothing
- * here runs by itself.
+ * Room: peer. Calls io/http2 and jitter. Called by conn_chore.c, whose timer looks after it:
+ * nothing here runs by itself.
  *
  * A late PONG tells that the peer's program is busy, or that the answer waits behind data. Both
  * pass, so it is told and nothing is closed.
