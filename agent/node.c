@@ -229,7 +229,7 @@ static int open_local(struct node *node)
 		return 0;
 	do {
 		err = local_open(&node->local, node->loop, (const struct sockaddr *)addr,
-				 node->serve);
+				 node->serve, &node->local_door);
 	} while (is_released_soon(err, &tries));
 	if (err)
 		snprintf(node->why, sizeof(node->why),
