@@ -87,6 +87,11 @@ static void show_network(struct output *out, const json_t *server)
 	json_t *network = json_object_get(server, "network");
 	void *i;
 
+	/* Of a very large cluster it is not told. */
+	if (!json_is_object(network)) {
+		output_absent(out, NULL, "network", "-");
+		return;
+	}
 	output_begin(out, "network", OUTPUT_GROUP);
 	for (i = json_object_iter(network); i; i = json_object_iter_next(network, i))
 		output_string(out, NULL, json_object_iter_key(i),
