@@ -23,17 +23,17 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 #include <jansson.h>
 #include <netinet/in.h>
 #include "control.h"
 #include "control_cluster.h"
 #include "control_conn.h"
-#include "detect/words.h"
+#include "io/clock.h"
 #include "io/loop_poll.h"
 #include "io/tcp.h"
 #include "io/unix_socket.h"
+#include "text/words.h"
 
 #define LINE_BYTES_MAX	     4096
 #define FOLLOWER_QUEUE_BYTES (1U << 20)
@@ -47,7 +47,6 @@
 #define SOCKET_MODE	0600
 #define QUOTE_BYTES_MAX 64
 #define NS_PER_US	1000ULL
-#define NS_PER_S	1000000000ULL
 
 struct client {
 	LIST_ENTRY(client) entry;
@@ -402,12 +401,7 @@ void control_close(struct control *control)
 /* The moment of the verdict on the wall clock, from its monotonic stamp. */
 static uint64_t wall_ns(uint64_t monotonic_ns)
 {
-	struct timespec wall, now;
-
-	clock_gettime(CLOCK_REALTIME, &wall);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return wall.tv_sec * NS_PER_S + wall.tv_nsec -
-	       (now.tv_sec * NS_PER_S + now.tv_nsec - monotonic_ns);
+	return clock_ns(CLOCK_REALTIME) - (clock_ns(CLOCK_MONOTONIC) - monotonic_ns);
 }
 
 static json_t *event_object(const struct control *control, const struct react_outcome *outcome)

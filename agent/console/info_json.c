@@ -8,7 +8,7 @@
  * is not kept busy with it.
  */
 #include "console/info_json.h"
-#include "detect/words.h"
+#include "text/words.h"
 
 #define NS_PER_US UINT64_C(1000)
 #define NS_PER_MS UINT64_C(1000000)
