@@ -16,7 +16,7 @@
 #include "config_value.h"
 #include "detect/address.h"
 #include "detect/load.h"
-#include "detect/words.h"
+#include "text/words.h"
 
 /* Longer than any name may be, so that one that is too long is refused and not cut. */
 #define PEER_SECTION_BYTES 256

@@ -8,9 +8,10 @@
  * line waits; or "event" and then lines as they happen.
  * Failure modes: garbage, or a line longer than LINE_BYTES_MAX, or more than that waiting behind a
  * question that is being answered: an error answer, then hang up. A client that leaves meanwhile:
- * its question is cancelled; one that has only finished sending gets its answer first. A follower
- * that does not read: its queue fills to FOLLOWER_QUEUE_BYTES and it is hung up on, since nobody's
- * slowness may cost the agent memory.
+ * its question is cancelled; one that has only finished sending gets its answer first. An answer
+ * that is longer than CONTROL_ANSWER_BYTES_MAX, alone or with those that are not read yet: refused
+ * in its place. A follower that does not read: at FOLLOWER_QUEUE_BYTES it is hung up on, since
+ * nobody's slowness may cost the agent memory.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,35 +23,38 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 #include <jansson.h>
 #include <netinet/in.h>
 #include "control.h"
 #include "control_cluster.h"
 #include "control_conn.h"
-#include "detect/words.h"
+#include "io/clock.h"
 #include "io/loop_poll.h"
 #include "io/tcp.h"
 #include "io/unix_socket.h"
+#include "text/words.h"
 
 #define LINE_BYTES_MAX	     4096
-#define FOLLOWER_QUEUE_BYTES (1 << 20)
-#define BACKLOG		     16
-#define BY_HAND		     "the connection was evicted by hand"
-#define NO_MEMORY	     "out of memory"
-#define SOCKET_MODE	     0600
-#define QUOTE_BYTES_MAX	     64
-#define NS_PER_US	     1000ULL
-#define NS_PER_S	     1000000000ULL
+#define FOLLOWER_QUEUE_BYTES (1U << 20)
+/* So that who is asked for too much can still say so. */
+#define REFUSALS_BYTES	(64U << 10)
+#define SEND_BYTES_MAX	(CONTROL_ANSWER_BYTES_MAX + REFUSALS_BYTES)
+#define BACKLOG		16
+#define BY_HAND		"the connection was evicted by hand"
+#define NO_MEMORY	"out of memory"
+#define TOO_LONG	"the answer, with those before that are not read, is longer than 16 MiB"
+#define SOCKET_MODE	0600
+#define QUOTE_BYTES_MAX 64
+#define NS_PER_US	1000ULL
 
 struct client {
 	LIST_ENTRY(client) entry;
 	struct control *control;
 	struct tcp *tcp;
 	struct control_cluster *question; /* being answered */
-	bool follows;
-	bool finished; /* says no more */
+	size_t follows; /* up to that many bytes that it has not read; 0: follows nothing */
+	bool finished;	/* says no more */
 	size_t used;
 	char line[LINE_BYTES_MAX];
 };
@@ -75,7 +79,8 @@ static void hang_up(struct client *client, bool orderly)
 	free(client);
 }
 
-static int send_line(struct client *client, json_t *object)
+/* Takes @object over; NULL: memory is out. */
+static int send_line(struct client *client, json_t *object, size_t queue_max)
 {
 	char *text = object ? json_dumps(object, JSON_COMPACT) : NULL;
 	int err = -ENOMEM;
@@ -86,8 +91,10 @@ static int send_line(struct client *client, json_t *object)
 		return err;
 	length = strlen(text);
 	/* jansson ends the text with a NUL, whose place the newline takes. */
-	text[length] = '\n';
-	err = tcp_send(client->tcp, text, length + 1);
+	text[length++] = '\n';
+	err = length > queue_max || tcp_queued(client->tcp) > queue_max - length
+		      ? -ENOBUFS
+		      : tcp_send(client->tcp, text, length);
 	free(text);
 	return err;
 }
@@ -111,6 +118,16 @@ static int quotable(const char *text)
 static json_t *refusal(const char *text)
 {
 	return json_pack("{s:b,s:s}", "ok", 0, "error", text);
+}
+
+/* One line, whatever becomes of @reply: what is too long for one is a question answered, too. */
+static int send_answer(struct client *client, json_t *reply)
+{
+	int err = send_line(client, reply, CONTROL_ANSWER_BYTES_MAX);
+
+	if (err == -ENOBUFS)
+		err = send_line(client, refusal(TOO_LONG), SEND_BYTES_MAX);
+	return err;
 }
 
 static json_t *list_peers(const struct control *control)
@@ -185,7 +202,7 @@ static void on_answered(void *ctx, json_t *data)
 	struct client *client = ctx;
 
 	client->question = NULL;
-	if (send_line(client, data ? answer(data) : refusal(NO_MEMORY)))
+	if (send_answer(client, data ? answer(data) : refusal(NO_MEMORY)))
 		hang_up(client, false);
 	else if (run_lines(client) && client->finished && !client->question)
 		hang_up(client, true);
@@ -214,7 +231,8 @@ static json_t *run_cluster_storage(struct client *client, const json_t *request)
 static json_t *run_event(struct client *client, const json_t *request)
 {
 	(void)request;
-	client->follows = true;
+	/* What it asked before may be on its way yet. */
+	client->follows = tcp_queued(client->tcp) + FOLLOWER_QUEUE_BYTES;
 	return json_pack("{s:b}", "ok", 1);
 }
 
@@ -267,7 +285,7 @@ static bool run_lines(struct client *client)
 		reply = run_line(client, client->line, length);
 		client->used -= length;
 		memmove(client->line, client->line + length, client->used);
-		if (!client->question && send_line(client, reply)) {
+		if (!client->question && send_answer(client, reply)) {
 			hang_up(client, false);
 			return false;
 		}
@@ -291,7 +309,7 @@ static void on_data(void *ctx, const uint8_t *data, size_t len)
 		end = memchr(data, '\n', len);
 		part = end ? (size_t)(end - data) + 1 : len;
 		if (client->used + part > sizeof(client->line)) {
-			send_line(client, refusal("the request is too long"));
+			send_answer(client, refusal("the request is too long"));
 			hang_up(client, true);
 			return;
 		}
@@ -315,7 +333,7 @@ static const struct tcp_callbacks callbacks = {
 
 static void on_connection(struct control *control, int fd)
 {
-	struct tcp_opts opts = {.send_limit_bytes = FOLLOWER_QUEUE_BYTES};
+	struct tcp_opts opts = {.send_limit_bytes = SEND_BYTES_MAX};
 	struct client *client = calloc(1, sizeof(*client));
 
 	if (!client || tcp_adopt(control->loop, fd, &opts, &callbacks, client, &client->tcp)) {
@@ -383,12 +401,7 @@ void control_close(struct control *control)
 /* The moment of the verdict on the wall clock, from its monotonic stamp. */
 static uint64_t wall_ns(uint64_t monotonic_ns)
 {
-	struct timespec wall, now;
-
-	clock_gettime(CLOCK_REALTIME, &wall);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return wall.tv_sec * NS_PER_S + wall.tv_nsec -
-	       (now.tv_sec * NS_PER_S + now.tv_nsec - monotonic_ns);
+	return clock_ns(CLOCK_REALTIME) - (clock_ns(CLOCK_MONOTONIC) - monotonic_ns);
 }
 
 static json_t *event_object(const struct control *control, const struct react_outcome *outcome)
@@ -434,7 +447,8 @@ void control_event(struct control *control, const struct react_outcome *outcome)
 
 	for (client = LIST_FIRST(&control->clients); client; client = next) {
 		next = LIST_NEXT(client, entry);
-		if (client->follows && send_line(client, event_object(control, outcome)))
+		if (client->follows &&
+		    send_line(client, event_object(control, outcome), client->follows))
 			hang_up(client, false);
 	}
 }

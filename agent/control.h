@@ -9,7 +9,7 @@
  * {"cmd":"conn.evict","peer":NAME|"id":N}, {"cmd":"conn.clear"}, {"cmd":"cluster.info"},
  * {"cmd":"cluster.storage"}, {"cmd":"event"}. Answers: {"ok":true,"data":...} or
  * {"ok":false,"error":TEXT}, in the order of the requests; after "event" one event per line for
- * ever.
+ * ever. An answer that would be too long is such an error.
  */
 #ifndef KNELL_CONTROL_H
 #define KNELL_CONTROL_H
@@ -22,6 +22,9 @@
 #include "peer/roster.h"
 
 struct control;
+
+/* One line, with its end; `knell` reads as much (AGENT_LINE_BYTES). */
+#define CONTROL_ANSWER_BYTES_MAX ((size_t)16 << 20)
 
 /* What the socket gives a view of; borrowed. */
 struct control_view {

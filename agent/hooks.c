@@ -7,8 +7,8 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <string.h>
-#include "detect/words.h"
 #include "hooks.h"
+#include "text/words.h"
 
 static int prepare_socket(void *ctx, int fd, enum conn_role role)
 {

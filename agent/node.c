@@ -18,11 +18,11 @@
 #include <sys/un.h>
 #include <time.h>
 #include "detect/load.h"
-#include "detect/words.h"
 #include "hooks.h"
 #include "io/unix_socket.h"
 #include "node.h"
 #include "node_services.h"
+#include "text/words.h"
 
 #define NS_PER_S	 1000000000ULL
 #define LISTEN_BACKLOG	 4096

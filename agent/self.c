@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <time.h>
 #include <unistd.h>
-#include "detect/words.h"
 #include "peer/message.h"
 #include "self.h"
+#include "text/words.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 

@@ -18,8 +18,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "console/info.h"
-#include "detect/words.h"
 #include "peer/message.h"
+#include "text/words.h"
 
 /* Who has just said what it is, need not be asked once more for its next connection. */
 #define NEWS_FRESH_NS UINT64_C(1000000000)

@@ -3,13 +3,18 @@
  * info_json.c - the cluster as a whole, as JSON. See info_json.h.
  *
  * Room: console. Pure but for jansson. What a server that does not answer said last is listed, but
- * for what is true of the moment only.
+ * for what is true of the moment only. Who sees whom grows with the square of the cluster: where
+ * that is more than VIEWS_MAX it is left out, so that the rest still fits in a line, and the loop
+ * is not kept busy with it.
  */
 #include "console/info_json.h"
-#include "detect/words.h"
+#include "text/words.h"
 
 #define NS_PER_US UINT64_C(1000)
 #define NS_PER_MS UINT64_C(1000000)
+
+/* Of all servers together: 362 of them. With the longest names that makes 11 MB. */
+#define VIEWS_MAX ((size_t)128 << 10)
 
 static json_t *number(uint64_t value)
 {
@@ -85,7 +90,7 @@ static json_t *server_json(const struct info_server *server)
 }
 
 /* What only ServerInfo tells; null where the server never told, or it is true no more. */
-static int add_details(json_t *object, const struct info_server *server)
+static int add_details(json_t *object, const struct info_server *server, bool with_network)
 {
 	static const struct server unknown;
 	const struct server *known = server->known ? server->known : &unknown;
@@ -95,7 +100,7 @@ static int add_details(json_t *object, const struct info_server *server)
 			  "pid", known->pid ? number(known->pid) : json_null(), "cpus",
 			  known->cpus ? number(known->cpus) : json_null(), "memory_bytes",
 			  known->memory_bytes ? number(known->memory_bytes) : json_null(),
-			  "network", network_json(known));
+			  "network", with_network ? network_json(known) : json_null());
 	int failed = !details || json_object_update(object, details);
 
 	json_decref(details);
@@ -108,14 +113,26 @@ static int add_details(json_t *object, const struct info_server *server)
 	return failed;
 }
 
+static bool has_few_views(const struct info_answer *answer)
+{
+	size_t views = 0, i;
+
+	for (i = 0; i < answer->count; i++)
+		if (answer->servers[i].known)
+			views += answer->servers[i].known->network_count;
+	return views <= VIEWS_MAX;
+}
+
 static json_t *servers_json(enum info_kind kind, const struct info_answer *answer)
 {
+	bool with_network = has_few_views(answer);
 	json_t *servers = json_array(), *object;
 	size_t i;
 
 	for (i = 0; i < answer->count && servers; i++) {
 		object = server_json(&answer->servers[i]);
-		if (object && kind == INFO_SERVERS && add_details(object, &answer->servers[i])) {
+		if (object && kind == INFO_SERVERS &&
+		    add_details(object, &answer->servers[i], with_network)) {
 			json_decref(object);
 			object = NULL;
 		}

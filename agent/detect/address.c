@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "detect/address.h"
-#include "detect/words.h"
+#include "text/words.h"
 
 #define ALL_BITS (KNELL_ADDR_BYTES * 8)
 

@@ -8,11 +8,9 @@
  */
 #include <netinet/in.h>
 #include <string.h>
-#include <time.h>
 #include "detect/react.h"
-#include "detect/words.h"
-
-#define NS_PER_S 1000000000ULL
+#include "io/clock.h"
+#include "text/words.h"
 
 #define IN(state) (1U << (state))
 
@@ -74,10 +72,7 @@ static void wake_heartbeat(const struct matter *matter)
 
 static void stamp_reaction(const struct matter *matter)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	matter->outcome->reaction_ns = now.tv_sec * NS_PER_S + now.tv_nsec - matter->record->ts_ns;
+	matter->outcome->reaction_ns = clock_ns(CLOCK_MONOTONIC) - matter->record->ts_ns;
 }
 
 static void resume_dialling(const struct matter *matter)

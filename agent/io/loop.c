@@ -26,8 +26,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clock.h"
 
 enum {
 	SQ_ENTRIES = 512,
@@ -66,14 +67,6 @@ struct loop {
 	struct loop_stats stats;
 	bool stopping;
 };
-
-static uint64_t clock_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 /* The best set of flags that the kernel takes: 6.1, then 5.19, then any. */
 static int open_ring(struct io_uring *uring)
@@ -155,7 +148,7 @@ int loop_open(struct loop **loop, char *why, size_t why_size)
 	}
 	STAILQ_INIT(&fresh->deferred);
 	STAILQ_INIT(&fresh->reaping);
-	fresh->now_ns = clock_ns();
+	fresh->now_ns = clock_ns(CLOCK_MONOTONIC);
 	snprintf(why, why_size, "%s", "");
 	*loop = fresh;
 	return 0;
@@ -269,7 +262,7 @@ void loop_cancel(struct loop *loop, struct loop_op *op)
 /* Fires expired timers, after everything that the kernel had to tell before they expired. */
 static void handle_timers(struct loop *loop)
 {
-	uint64_t now_ns = clock_ns();
+	uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 
 	if (timer_next_ns(&loop->timers) > now_ns)
 		return;
@@ -316,8 +309,8 @@ static void run_reaping(struct loop *loop)
 
 	if (STAILQ_EMPTY(&loop->reaping))
 		return;
-	began_ns = clock_ns();
-	while (run_first(&loop->reaping) && clock_ns() - began_ns < LOOP_REAP_NS)
+	began_ns = clock_ns(CLOCK_MONOTONIC);
+	while (run_first(&loop->reaping) && clock_ns(CLOCK_MONOTONIC) - began_ns < LOOP_REAP_NS)
 		;
 }
 
@@ -335,7 +328,7 @@ static int wait_for_work(struct loop *loop, uint64_t deadline_ns)
 		err = io_uring_submit_and_get_events(&loop->uring);
 	} else {
 		if (deadline_ns != UINT64_MAX) {
-			uint64_t now_ns = clock_ns();
+			uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 			uint64_t wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
 
 			ts.tv_sec = (long long)(wait_ns / NS_PER_S);
@@ -351,13 +344,13 @@ static int wait_for_work(struct loop *loop, uint64_t deadline_ns)
 
 static void handle_batch(struct loop *loop)
 {
-	loop->now_ns = clock_ns();
+	loop->now_ns = clock_ns(CLOCK_MONOTONIC);
 	handle_completions(loop);
 	handle_timers(loop);
 	run_deferred(loop);
 	run_reaping(loop);
 	loop->stats.batches++;
-	loop->stats.last_ns = clock_ns() - loop->now_ns;
+	loop->stats.last_ns = clock_ns(CLOCK_MONOTONIC) - loop->now_ns;
 	if (loop->stats.last_ns > loop->stats.longest_ns)
 		loop->stats.longest_ns = loop->stats.last_ns;
 }
@@ -367,7 +360,7 @@ int loop_run(struct loop *loop)
 	int err = 0;
 
 	loop->stopping = false;
-	loop->now_ns = clock_ns();
+	loop->now_ns = clock_ns(CLOCK_MONOTONIC);
 	while (!loop->stopping && !err) {
 		err = wait_for_work(loop, timer_next_ns(&loop->timers));
 		if (!err)
@@ -383,7 +376,7 @@ void loop_stop(struct loop *loop)
 
 void loop_close(struct loop *loop)
 {
-	uint64_t give_up_ns = clock_ns() + CLOSE_WAIT_MS * NS_PER_MS;
+	uint64_t give_up_ns = clock_ns(CLOCK_MONOTONIC) + CLOSE_WAIT_MS * NS_PER_MS;
 
 	if (!loop)
 		return;
@@ -396,7 +389,7 @@ void loop_close(struct loop *loop)
 	handle_batch(loop);
 	while ((loop->in_flight || !STAILQ_EMPTY(&loop->deferred) ||
 		!STAILQ_EMPTY(&loop->reaping)) &&
-	       clock_ns() < give_up_ns) {
+	       clock_ns(CLOCK_MONOTONIC) < give_up_ns) {
 		if (loop->in_flight)
 			io_uring_prep_cancel(loop_sqe(loop, NULL), NULL,
 					     IORING_ASYNC_CANCEL_ANY | IORING_ASYNC_CANCEL_ALL);

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "detect/words.h"
 #include "peer/roster.h"
+#include "text/words.h"
 
 int roster_open(struct roster *roster, size_t count, uint64_t netns)
 {

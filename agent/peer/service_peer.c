@@ -7,12 +7,10 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include "io/clock.h"
 #include "knell/v1/peer.pb-c.h"
 #include "peer/message.h"
 #include "peer/service_peer.h"
-
-#define NS_PER_S UINT64_C(1000000000)
 
 struct service_peer {
 	const char *name;
@@ -61,14 +59,6 @@ static void run_storage_info(void *ctx, struct serve_call *call, const uint8_t *
 {
 	if (is_message(&knell__v1__storage_info_request__descriptor, call, bytes, count))
 		answer_with_self(ctx, call, server_pack_storage);
-}
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
 static void run_ping(void *ctx, struct serve_call *call, const uint8_t *bytes, size_t count)

@@ -14,14 +14,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/queue.h>
-#include <time.h>
-#include "detect/words.h"
+#include "io/clock.h"
 #include "knell/v1/peer.pb-c.h"
 #include "peer/message.h"
 #include "peer/service_verdicts.h"
+#include "text/words.h"
 
 #define NS_PER_US UINT64_C(1000)
-#define NS_PER_S  UINT64_C(1000000000)
 
 #define STANDING_PAUSE_NS   UINT64_C(20000000)
 #define STANDING_PAUSES_MAX 100
@@ -44,14 +43,6 @@ struct service_verdicts {
 	size_t follower_count;
 	LIST_HEAD(, follower) followers;
 };
-
-static uint64_t clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
-}
 
 static uint64_t span_us(uint64_t from_ns, uint64_t to_ns)
 {

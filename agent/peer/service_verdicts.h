@@ -3,7 +3,7 @@
  * service_verdicts.h - knell.v1.Peer/Verdicts: the verdicts of this node, with evidence, to whoever
  * follows them.
  *
- * Room: peer. Calls serve, message, roster, detect/words. Told of verdicts by hooks.c.
+ * Room: peer. Calls serve, message, roster, text/words. Told of verdicts by hooks.c.
  */
 #ifndef KNELL_PEER_SERVICE_VERDICTS_H
 #define KNELL_PEER_SERVICE_VERDICTS_H

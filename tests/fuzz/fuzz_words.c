@@ -2,15 +2,15 @@
 /*
  * fuzz_words.c - what people type: addresses, prefixes and the options of the command line.
  *
- * Room: tests/fuzz. Calls detect/address, detect/words and tools/knell/options. The input is a
+ * Room: tests/fuzz. Calls detect/address, text/words and tools/knell/options. The input is a
  * command line whose words end in newlines.
  */
 #include <stdbool.h>
 #include <string.h>
 #include "../../tools/knell/options.h"
 #include "detect/address.h"
-#include "detect/words.h"
 #include "fuzz.h"
+#include "text/words.h"
 
 #define WORDS_MAX 32
 #define LEAST	  3

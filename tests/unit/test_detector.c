@@ -22,8 +22,8 @@
 #include "detect/load.h"
 #include "detect/pins.h"
 #include "detect/ring.h"
-#include "detect/words.h"
 #include "io/loop.h"
+#include "text/words.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 

@@ -2,15 +2,15 @@
 /*
  * test_words.c - states, reasons, addresses and times in words, and prefixes as people write them.
  *
- * Room: tests. Calls agent/detect/words and agent/detect/address alone.
+ * Room: tests. Calls agent/text/words and agent/detect/address alone.
  */
 #include <check.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "detect/words.h"
 #include "detect/address.h"
+#include "text/words.h"
 
 START_TEST(every_number_has_its_own_word)
 {

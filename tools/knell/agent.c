@@ -2,7 +2,7 @@
 /*
  * agent.c - talking to the agent over its control socket. See agent.h.
  *
- * Room: tools/knell. May call jansson and sockets. Called by cluster, conn, event, peer, watch,
+ * Room: tools/knell. May call jansson and sockets. Called by cluster, conn, event, field, peer, watch,
  * version.
  */
 #include <errno.h>

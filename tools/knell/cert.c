@@ -2,7 +2,7 @@
 /*
  * cert.c - knell cert: a cluster's own authority, and a certificate for each node.
  *
- * Room: tools/knell. May call OpenSSL, detect/words. Called through the table of main.c. Keys are
+ * Room: tools/knell. May call OpenSSL, text/words. Called through the table of main.c. Keys are
  * ECDSA P-256, files are made anew or not at all, and a key is never readable by others.
  */
 #include <ctype.h>
@@ -19,8 +19,8 @@
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
 
-#include "detect/words.h"
 #include "objects.h"
+#include "text/words.h"
 
 #define CA_DAYS	       3650
 #define NODE_DAYS      825

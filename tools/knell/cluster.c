@@ -2,61 +2,19 @@
 /*
  * cluster.c - knell cluster: every server and every drive, as the agent of this host sees them.
  *
- * Room: tools/knell. May call agent, detect/words. Called through the table of main.c. A server
- * that is offline is an answer and no error.
+ * Room: tools/knell. May call agent, field, text/words. Called through the table of main.c. A
+ * server that is offline is an answer and no error.
  */
 #include "agent.h"
-#include "detect/words.h"
+#include "field.h"
 #include "objects.h"
+#include "text/words.h"
 
 /* The agent has its own patience with each peer, which is a setting. */
 #define TIMEOUT_MS 60000
 
 #define NS_PER_MS 1000000ULL
 #define NS_PER_S  1000000000ULL
-
-/* What the agent does not know is absent. */
-static void number_field(struct output *out, const char *label, const char *key,
-			 const json_t *object)
-{
-	if (json_is_integer(json_object_get(object, key)))
-		output_number(out, label, key, agent_number(object, key));
-	else
-		output_absent(out, label, key, "-");
-}
-
-static void time_field(struct output *out, const char *label, const char *key, const json_t *object,
-		       __u64 unit_ns)
-{
-	uint64_t raw = agent_number(object, key);
-	char text[WORDS_AGE_BYTES];
-
-	if (json_is_integer(json_object_get(object, key)))
-		output_measure(out, label, key, raw, words_age(text, sizeof(text), raw * unit_ns));
-	else
-		output_absent(out, label, key, "-");
-}
-
-static void size_field(struct output *out, const char *label, const char *key, const json_t *object)
-{
-	uint64_t raw = agent_number(object, key);
-	char text[WORDS_SIZE_BYTES];
-
-	if (json_is_integer(json_object_get(object, key)))
-		output_measure(out, label, key, raw, words_size(text, sizeof(text), raw));
-	else
-		output_absent(out, label, key, "-");
-}
-
-static void text_field(struct output *out, const char *label, const char *key, const json_t *object)
-{
-	output_string(out, label, key, agent_text(object, key, NULL));
-}
-
-static void flag_field(struct output *out, const char *label, const char *key, const json_t *object)
-{
-	output_boolean(out, label, key, json_is_true(json_object_get(object, key)));
-}
 
 /* The drives of one server; with @titles also as a table for people. */
 static void show_drives(struct output *out, const json_t *server, bool titles)
@@ -67,16 +25,16 @@ static void show_drives(struct output *out, const json_t *server, bool titles)
 	output_begin(out, "drives", OUTPUT_TABLE);
 	json_array_foreach(drives, i, drive) {
 		output_begin(out, NULL, OUTPUT_ROW);
-		text_field(out, titles ? "path" : NULL, "path", drive);
-		text_field(out, titles ? "state" : NULL, "state", drive);
-		size_field(out, titles ? "size" : NULL, "total_bytes", drive);
-		size_field(out, titles ? "used" : NULL, "used_bytes", drive);
-		size_field(out, titles ? "available" : NULL, "available_bytes", drive);
-		number_field(out, titles ? "+inodes" : NULL, "inodes", drive);
-		number_field(out, titles ? "+inodes used" : NULL, "inodes_used", drive);
-		flag_field(out, titles ? "+read-only" : NULL, "read_only", drive);
-		text_field(out, titles ? "+uuid" : NULL, "uuid", drive);
-		text_field(out, titles ? "reason" : NULL, "reason", drive);
+		field_text(out, titles ? "path" : NULL, "path", drive);
+		field_text(out, titles ? "state" : NULL, "state", drive);
+		field_size(out, titles ? "size" : NULL, "total_bytes", drive);
+		field_size(out, titles ? "used" : NULL, "used_bytes", drive);
+		field_size(out, titles ? "available" : NULL, "available_bytes", drive);
+		field_number(out, titles ? "+inodes" : NULL, "inodes", drive);
+		field_number(out, titles ? "+inodes used" : NULL, "inodes_used", drive);
+		field_flag(out, titles ? "+read-only" : NULL, "read_only", drive);
+		field_text(out, titles ? "+uuid" : NULL, "uuid", drive);
+		field_text(out, titles ? "reason" : NULL, "reason", drive);
 		output_end(out);
 	}
 	output_end(out);
@@ -87,6 +45,11 @@ static void show_network(struct output *out, const json_t *server)
 	json_t *network = json_object_get(server, "network");
 	void *i;
 
+	/* Of a very large cluster it is not told. */
+	if (!json_is_object(network)) {
+		output_absent(out, NULL, "network", "-");
+		return;
+	}
 	output_begin(out, "network", OUTPUT_GROUP);
 	for (i = json_object_iter(network); i; i = json_object_iter_next(network, i))
 		output_string(out, NULL, json_object_iter_key(i),
@@ -97,29 +60,29 @@ static void show_network(struct output *out, const json_t *server)
 /* What stands in both; in text only where the fields are a table's. */
 static void show_identity(struct output *out, const json_t *server)
 {
-	text_field(out, "name", "name", server);
-	text_field(out, "state", "state", server);
-	text_field(out, "endpoint", "endpoint", server);
-	time_field(out, "+since", "since_age_ms", server, NS_PER_MS);
-	flag_field(out, NULL, "self", server);
-	text_field(out, NULL, "verdict", server);
-	flag_field(out, NULL, "answered", server);
-	number_field(out, NULL, "known_age_ms", server);
+	field_text(out, "name", "name", server);
+	field_text(out, "state", "state", server);
+	field_text(out, "endpoint", "endpoint", server);
+	field_time(out, "+since", "since_age_ms", server, NS_PER_MS);
+	field_flag(out, NULL, "self", server);
+	field_text(out, NULL, "verdict", server);
+	field_flag(out, NULL, "answered", server);
+	field_number(out, NULL, "known_age_ms", server);
 }
 
 static void show_server(struct output *out, const json_t *server)
 {
 	output_begin(out, NULL, OUTPUT_ROW);
 	show_identity(out, server);
-	text_field(out, "version", "version", server);
-	time_field(out, "uptime", "uptime_s", server, NS_PER_S);
+	field_text(out, "version", "version", server);
+	field_time(out, "uptime", "uptime_s", server, NS_PER_S);
 	output_number(out, "drives", NULL, json_array_size(json_object_get(server, "drives")));
-	number_field(out, "+conns", "connections", server);
-	number_field(out, "+cpus", "cpus", server);
-	size_field(out, "+memory", "memory_bytes", server);
-	number_field(out, "+pid", "pid", server);
-	number_field(out, NULL, "started", server);
-	text_field(out, "reason", "reason", server);
+	field_number(out, "+conns", "connections", server);
+	field_number(out, "+cpus", "cpus", server);
+	field_size(out, "+memory", "memory_bytes", server);
+	field_number(out, "+pid", "pid", server);
+	field_number(out, NULL, "started", server);
+	field_text(out, "reason", "reason", server);
 	show_network(out, server);
 	show_drives(out, server, false);
 	output_end(out);
@@ -134,7 +97,7 @@ static void show_storage(struct output *out, const json_t *server)
 		    agent_text(server, "state", "?"), agent_text(server, "endpoint", "?"),
 		    reason ? "  (" : "", reason ? reason : "", reason ? ")" : "");
 	show_identity(out, server);
-	text_field(out, NULL, "reason", server);
+	field_text(out, NULL, "reason", server);
 	if (!json_array_size(json_object_get(server, "drives")))
 		output_note(out, "no drives%s",
 			    json_is_integer(json_object_get(server, "known_age_ms"))
@@ -165,10 +128,10 @@ static void show_sums(struct output *out, const json_t *data)
 	char size[WORDS_SIZE_BYTES], used[WORDS_SIZE_BYTES], available[WORDS_SIZE_BYTES];
 	size_t i;
 
-	text_field(out, NULL, "node", data);
-	flag_field(out, NULL, "isolated", data);
+	field_text(out, NULL, "node", data);
+	field_flag(out, NULL, "isolated", data);
 	for (i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
-		number_field(out, NULL, counts[i], data);
+		field_number(out, NULL, counts[i], data);
 	output_note(out, "%s", "");
 	if (json_is_true(json_object_get(data, "isolated")))
 		output_note(out, "%s is cut off from everybody: what it knows of the others is old",
@@ -188,14 +151,14 @@ static void show_sums(struct output *out, const json_t *data)
 		words_size(used, sizeof(used), agent_number(drives, "used_bytes")),
 		words_size(available, sizeof(available), agent_number(drives, "available_bytes")));
 	output_begin(out, "drives", OUTPUT_GROUP);
-	number_field(out, NULL, "total", drives);
-	number_field(out, NULL, "ok", drives);
-	number_field(out, NULL, "offline", drives);
-	number_field(out, NULL, "faulty", drives);
-	number_field(out, NULL, "unknown", drives);
-	number_field(out, NULL, "total_bytes", drives);
-	number_field(out, NULL, "used_bytes", drives);
-	number_field(out, NULL, "available_bytes", drives);
+	field_number(out, NULL, "total", drives);
+	field_number(out, NULL, "ok", drives);
+	field_number(out, NULL, "offline", drives);
+	field_number(out, NULL, "faulty", drives);
+	field_number(out, NULL, "unknown", drives);
+	field_number(out, NULL, "total_bytes", drives);
+	field_number(out, NULL, "used_bytes", drives);
+	field_number(out, NULL, "available_bytes", drives);
 	output_end(out);
 }
 

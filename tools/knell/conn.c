@@ -2,55 +2,35 @@
 /*
  * conn.c - knell conn: the agent's connections to its peers.
  *
- * Room: tools/knell. May call agent. Called through the table of main.c.
+ * Room: tools/knell. May call agent, field. Called through the table of main.c.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "agent.h"
-#include "detect/words.h"
+#include "field.h"
 #include "objects.h"
 
 #define NS_PER_US 1000ULL
 #define NS_PER_MS 1000000ULL
 
-static void time_field(struct output *out, const char *label, const char *key, const json_t *conn,
-		       __u64 unit_ns)
-{
-	uint64_t raw = agent_number(conn, key);
-	char text[WORDS_AGE_BYTES];
-
-	if (json_is_integer(json_object_get(conn, key)))
-		output_measure(out, label, key, raw, words_age(text, sizeof(text), raw * unit_ns));
-	else
-		output_absent(out, label, key, "-");
-}
-
-/* Of a connection that is being made the kernel counts nothing. */
-static void count_field(struct output *out, const char *label, const char *key, const json_t *conn)
-{
-	if (json_is_integer(json_object_get(conn, key)))
-		output_number(out, label, key, agent_number(conn, key));
-	else
-		output_absent(out, label, key, "-");
-}
-
 static void show_one(struct output *out, const json_t *conn)
 {
 	output_begin(out, NULL, OUTPUT_ROW);
 	output_number(out, "id", "id", agent_number(conn, "id"));
-	output_string(out, "peer", "peer", agent_text(conn, "peer", NULL));
-	output_string(out, "address", "addr", agent_text(conn, "addr", NULL));
-	output_string(out, "role", "role", agent_text(conn, "role", NULL));
-	output_string(out, "state", "state", agent_text(conn, "state", NULL));
-	time_field(out, "age", "age_ms", conn, NS_PER_MS);
-	time_field(out, "heard", "last_heard_ms", conn, NS_PER_MS);
-	time_field(out, "rtt", "rtt_us", conn, NS_PER_US);
+	field_text(out, "peer", "peer", conn);
+	field_text(out, "address", "addr", conn);
+	field_text(out, "role", "role", conn);
+	field_text(out, "state", "state", conn);
+	field_time(out, "age", "age_ms", conn, NS_PER_MS);
+	field_time(out, "heard", "last_heard_ms", conn, NS_PER_MS);
+	field_time(out, "rtt", "rtt_us", conn, NS_PER_US);
 	output_number(out, "calls", "calls", agent_number(conn, "calls"));
-	count_field(out, "retrans", "retransmits", conn);
-	count_field(out, "in", "bytes_in", conn);
-	count_field(out, "out", "bytes_out", conn);
-	count_field(out, "+port", "local_port", conn);
+	/* Of a connection that is being made the kernel counts nothing. */
+	field_number(out, "retrans", "retransmits", conn);
+	field_number(out, "in", "bytes_in", conn);
+	field_number(out, "out", "bytes_out", conn);
+	field_number(out, "+port", "local_port", conn);
 	output_end(out);
 }
 

@@ -2,7 +2,7 @@
 /*
  * event.c - knell event: follow the verdicts as they are made.
  *
- * Room: tools/knell. May call agent, poll, detect/words. Called through the table of main.c.
+ * Room: tools/knell. May call agent, poll, io/clock, text/words. Called through the table of main.c.
  *
  * Happy path: the agent, sole consumer of the ring, sends each event with its reaction time.
  * Failure modes: no agent runs: the pinned peers map is compared with what it was, every
@@ -12,20 +12,19 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent.h"
-#include "detect/words.h"
 #include "instance.h"
+#include "io/clock.h"
 #include "objects.h"
 #include "poll.h"
+#include "text/words.h"
 
 #define POLL_MS	  50
 #define COUNT_MAX 1000000000
 #define NS_PER_US 1000ULL
 #define NS_PER_MS 1000000ULL
-#define NS_PER_S  1000000000ULL
 
 struct event_values {
 	unsigned int count; /* 0: no end */
@@ -37,14 +36,6 @@ struct follow {
 	unsigned int wanted; /* 0: no end */
 	unsigned int shown;
 };
-
-static __u64 clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (__u64)now.tv_sec * NS_PER_S + (__u64)now.tv_nsec;
-}
 
 static void count_field(struct output *out, const char *label, const char *key, const json_t *event)
 {
@@ -202,7 +193,7 @@ static enum command_status run_event(struct command_context *context, const void
 	const struct event_values *chosen = values;
 	struct follow follow = {
 		.context = context,
-		.start_ns = clock_ns(),
+		.start_ns = clock_ns(CLOCK_MONOTONIC),
 		.wanted = chosen->count,
 	};
 	struct agent agent = AGENT_CLOSED;

@@ -2,29 +2,20 @@
 /*
  * listing.c - all peers of an instance, read at one moment. See listing.h.
  *
- * Room: tools/knell. May call detect/pins, detect/words, agent. Called by peer.c.
+ * Room: tools/knell. May call detect/pins, io/clock, text/words, agent. Called by peer.c.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "agent.h"
 #include "detect/load.h"
-#include "detect/words.h"
+#include "io/clock.h"
 #include "listing.h"
+#include "text/words.h"
 
-#define NS_PER_S    1000000000ULL
 #define FIRST_PEERS 64
-
-static __u64 clock_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (__u64)now.tv_sec * NS_PER_S + (__u64)now.tv_nsec;
-}
 
 static int collect(void *ctx, const struct knell_peer_key *key, const struct knell_peer *peer)
 {
@@ -66,7 +57,7 @@ enum command_status listing_read(struct command_context *context, const struct p
 	if (!error)
 		error = pins_each_peer(pins, collect, listing);
 	/* After the entries were read, so that no age comes out negative. */
-	listing->now_ns = clock_ns();
+	listing->now_ns = clock_ns(CLOCK_MONOTONIC);
 	if (error)
 		return command_fail(context, "cannot read the peers under %s: %s", pins->dir,
 				    strerror(-error));

@@ -2,7 +2,7 @@
 /*
  * listing.h - all peers of an instance, read at one moment, with the names the agent gives them.
  *
- * Room: tools/knell. May call detect/pins, detect/words, agent. Called by peer.c.
+ * Room: tools/knell. May call detect/pins, text/words, agent. Called by peer.c.
  */
 #ifndef KNELL_LISTING_H
 #define KNELL_LISTING_H

@@ -2,7 +2,7 @@
 /*
  * peer.c - knell peer: what the kernel knows about each peer.
  *
- * Room: tools/knell. May call listing, detect/pins, detect/words. Called through the table of
+ * Room: tools/knell. May call listing, detect/pins, text/words. Called through the table of
  * main.c. Reads the pinned maps, so it works while no agent runs; only the names come from the
  * agent.
  */
@@ -10,10 +10,10 @@
 #include <string.h>
 
 #include "detect/load.h"
-#include "detect/words.h"
 #include "instance.h"
 #include "listing.h"
 #include "objects.h"
+#include "text/words.h"
 
 #define NS_PER_US 1000ULL
 

@@ -2,21 +2,20 @@
 /*
  * poll.c - verdicts found by comparing the pinned peers map with what it was. See poll.h.
  *
- * Room: tools/knell. May call detect/pins, detect/words. Called by event.c.
+ * Room: tools/knell. May call detect/pins, io/clock, text/words. Called by event.c.
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <time.h>
 
 /* Out of memory must be an answer, not an exit. */
 #define HASH_NONFATAL_OOM 1
 #include <uthash.h>
 
-#include "detect/words.h"
+#include "io/clock.h"
 #include "poll.h"
+#include "text/words.h"
 
 #define NS_PER_US 1000ULL
-#define NS_PER_S  1000000000ULL
 
 /* What a peer looked like when it was last compared. */
 struct poll_seen {
@@ -27,14 +26,6 @@ struct poll_seen {
 	unsigned int round;
 	UT_hash_handle hh;
 };
-
-static __u64 clock_ns(clockid_t clock)
-{
-	struct timespec now;
-
-	clock_gettime(clock, &now);
-	return (__u64)now.tv_sec * NS_PER_S + (__u64)now.tv_nsec;
-}
 
 static __u64 gap_us(__u64 from_ns, __u64 to_ns)
 {

@@ -2,7 +2,7 @@
 /*
  * poll.h - verdicts found by comparing the pinned peers map with what it was.
  *
- * Room: tools/knell. May call detect/pins, detect/words. Called by event.c when no agent runs. The
+ * Room: tools/knell. May call detect/pins, text/words. Called by event.c when no agent runs. The
  * ring has one consumer, the agent; the map is the truth for everybody else.
  */
 #ifndef KNELL_POLL_H

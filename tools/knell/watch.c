@@ -10,9 +10,9 @@
 
 #include "detect/address.h"
 #include "agent.h"
-#include "detect/words.h"
 #include "instance.h"
 #include "objects.h"
+#include "text/words.h"
 
 static int show_one(void *ctx, const struct knell_watch_key *key, const struct knell_watch *watch)
 {

@@ -2,15 +2,16 @@
 /*
  * words.h - what the kernel side counts, said in words: states, reasons, addresses, times.
  *
- * Room: detect. Pure: calls only libc, never the kernel side, no clock. Called by knelld (events,
- * log, metrics), by the command line (tools/knell/) and by the tests, so that a state has the same
- * name wherever a person or a program reads it.
+ * Room: text, which calls nobody and may be called by all. Pure: calls only libc, never the kernel
+ * side, no clock. Called by every room of knelld that says a state (log, events, services,
+ * console), by the command line (tools/knell/) and by the tests, so that a state has the same name
+ * wherever a person or a program reads it.
  *
  * Every function that fills a buffer ends it with a NUL, cuts what does not fit, and returns the
  * buffer, so that a call can stand among the arguments of another.
  */
-#ifndef KNELL_DETECT_WORDS_H
-#define KNELL_DETECT_WORDS_H
+#ifndef KNELL_TEXT_WORDS_H
+#define KNELL_TEXT_WORDS_H
 
 #include <stddef.h>
 #include "knell/abi.h"

@@ -2,7 +2,7 @@
 /*
  * words.c - what the kernel side counts, said in words. See words.h.
  *
- * Room: detect. Pure; calls only libc. Called by knelld, by the command line and by the tests.
+ * Room: text. Pure; calls only libc. Called by all of knelld, the command line and the tests.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "detect/words.h"
+#include "text/words.h"
 
 #define NS_PER_US  1000ULL
 #define NS_PER_MS  1000000ULL
