@@ -298,7 +298,8 @@ VERDICT_INLINE __u32 verdict_judge(const struct verdict_peer *peer, const struct
 	const struct verdict_tally *silence = &peer->silence;
 
 	if (view->link_down)
-		return VERDICT_ISOLATED;
+		return peer->state == VERDICT_DEAD && silence->sends ? VERDICT_DEAD
+								     : VERDICT_ISOLATED;
 	if (!silence->sends) {
 		if (peer->noted)
 			return VERDICT_DEGRADED;
@@ -369,20 +370,23 @@ VERDICT_INLINE int verdict_reconnected(const struct verdict_peer *peer,
  *
  * @tuple: id of its five-tuple. @sends: how many, all independent (keepalive reports several).
  * What was collected while this node was cut off proves nothing about the peer: when the cut is
- * over, the count starts anew; while the own link is down it does not even begin. Returns true when
- * the state changed.
+ * over, the count starts anew; while the own link is down it does not even begin. Who was dead
+ * before stays dead through all that: its evidence is older than the cut. Returns true when the
+ * state changed.
  */
 VERDICT_INLINE int verdict_unanswered(struct verdict_peer *peer, const struct verdict_rule *rule,
 				      const struct verdict_view *view, __u64 now_ns, __u32 tuple,
 				      __u32 sends, __u32 reason)
 {
 	peer->evidence = (__u16)reason;
+	if (view->link_down && peer->state == VERDICT_DEAD)
+		return 0;
 	if (view->link_down) {
 		peer->silence.sends = 1;
 		verdict_restart_silence(peer, now_ns);
 		return verdict_settle(peer, VERDICT_ISOLATED, reason, now_ns);
 	}
-	if (verdict_reconnected(peer, view))
+	if (peer->state != VERDICT_DEAD && verdict_reconnected(peer, view))
 		verdict_forget_silence(peer);
 	verdict_agree(peer, tuple);
 	verdict_count(&peer->silence, verdict_tau_ns(rule, peer), verdict_loss_md(peer->loss_ppm),
@@ -502,7 +506,7 @@ VERDICT_INLINE int verdict_review(struct verdict_peer *peer, const struct verdic
 		reason = noted ? noted : (__u32)VERDICT_REASON_NOTE_END;
 	if (peer->state == VERDICT_ISOLATED || view->link_down)
 		reason = VERDICT_REASON_LINK;
-	if (view->link_down || verdict_reconnected(peer, view))
+	if (peer->state != VERDICT_DEAD && (view->link_down || verdict_reconnected(peer, view)))
 		verdict_restart_silence(peer, now_ns);
 	if (peer->state == VERDICT_SUSPECT &&
 	    now_ns > peer->silence.counted_ns + VERDICT_STALE_NS) {

@@ -84,7 +84,8 @@ static void fuzz_silent(struct fuzz *fuzz)
 	/* Only the end of an isolation may take evidence away. */
 	if (was.state != VERDICT_ISOLATED) {
 		HOLD(fuzz->peer.silence.phi_md >= was.silence.phi_md);
-		HOLD(fuzz->peer.silence.sends > was.silence.sends);
+		HOLD(fuzz->peer.silence.sends > was.silence.sends ||
+		     (was.state == VERDICT_DEAD && fuzz->view.link_down));
 		HOLD(fuzz->peer.tuple_count >= was.tuple_count);
 	}
 	HOLD(fuzz->peer.loss_ppm == was.loss_ppm);

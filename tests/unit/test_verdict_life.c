@@ -142,7 +142,10 @@ START_TEST(test_link_flap_leaves_a_quiet_peer_alive)
 }
 END_TEST
 
-/* DESIGN: alive when heard. A link that comes back is not a sign of life from the peer. */
+/*
+ * DESIGN: alive when heard. A link that comes back is not a sign of life from the peer, and the
+ * evidence against who was dead before is as good as it was.
+ */
 START_TEST(test_link_flap_does_not_raise_the_dead)
 {
 	struct verdict_view view = COMPANY;
@@ -150,12 +153,17 @@ START_TEST(test_link_flap_does_not_raise_the_dead)
 	uint64_t now_ns = silent_until(&peer, &COMPANY, START_NS, VERDICT_DEAD);
 
 	view.link_down = 1;
-	verdict_review(&peer, &RULE, &view, 0, now_ns + MS);
-	ck_assert_uint_eq(peer.state, VERDICT_ISOLATED);
+	ck_assert(!verdict_review(&peer, &RULE, &view, 0, now_ns + MS));
+	silent(&peer, &view, now_ns + 2 * MS, 1);
+	ck_assert_uint_eq(peer.state, VERDICT_DEAD);
 	view.link_down = 0;
-	verdict_review(&peer, &RULE, &view, 0, now_ns + 2 * MS);
-	ck_assert_uint_ne(peer.state, VERDICT_ALIVE);
+	ck_assert(!verdict_review(&peer, &RULE, &view, 0, now_ns + 3 * MS));
+	silent(&peer, &view, now_ns + 4 * MS, 1);
+	ck_assert_uint_eq(peer.state, VERDICT_DEAD);
 	ck_assert_uint_eq(peer.heard_ns, START_NS);
+	view.link_down = 1;
+	verdict_heard(&peer, &RULE, &view, now_ns + 5 * MS, now_ns + 5 * MS, VERDICT_REASON_ACK);
+	ck_assert_uint_ne(peer.state, VERDICT_DEAD);
 }
 END_TEST
 
