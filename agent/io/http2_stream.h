@@ -26,7 +26,7 @@ enum {
 	 */
 	HTTP2_STREAM_QUEUE_BYTES_MAX = 5 << 20,
 	/* What all of a connection may, once there is something. */
-	HTTP2_STREAMS_QUEUE_BYTES_MAX = 1 << 20,
+	HTTP2_STREAMS_QUEUE_BYTES_MAX = 4 << 20,
 };
 
 /*
