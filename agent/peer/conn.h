@@ -39,7 +39,9 @@ struct conn_limits {
 };
 
 enum conn_role { CONN_HEARTBEAT, CONN_POOL, CONN_ACCEPTED };
-/* CONN_RETIRING: leased, but never again; it ends in order with the last return. */
+/* CONN_RETIRING: leased, but never again: it is old, or the peer has said GOAWAY. It ends in order
+ * with the last return.
+ */
 enum conn_state { CONN_CONNECTING, CONN_READY, CONN_LEASED, CONN_RETIRING };
 
 struct conn_info {

@@ -40,12 +40,10 @@ static void on_chore(struct timer *timer)
 
 	if (conn->ended)
 		return;
-	if (conn->state != CONN_RETIRING && http2_is_leaving(conn->http2))
-		conn_line_leave(conn);
-	else if (conn->state == CONN_READY && conn_age_is_idle(&conn->age, limits, now_ns))
+	if (conn->state == CONN_READY && conn_age_is_idle(&conn->age, limits, now_ns)) {
 		conn_line_idle_away(conn);
-	if (conn->ended)
 		return;
+	}
 	if (conn_ping_run(&conn->ping, limits, conn->http2, conn->leases > 0, now_ns))
 		conn_line_late(conn_line_of(conn), 1);
 	if (conn_age_becomes_old(&conn->age, now_ns) && conn->state != CONN_RETIRING)

@@ -12,9 +12,9 @@
  * An old one is replaced: first the new one is dialled, then the old one retires.
  *
  * Failure modes: an attempt fails: dial.c backs off, and when nothing else is ready, who waits is
- * told why. A connection closes: out of the list, dialled again. The peer says GOAWAY while calls
- * go on: retired. The peer is lost or dead: no dial at all until conn_line_allow(); the probes will
- * hear its return.
+ * told why. A connection closes: out of the list, dialled again. The peer says GOAWAY: retired at
+ * once, also the heartbeat's, and dialled again; calls that go on are let finish. The peer is lost
+ * or dead: no dial at all until conn_line_allow(); the probes will hear its return.
  */
 #include <errno.h>
 #include <string.h>
@@ -75,11 +75,20 @@ static void no_longer_old(struct conn_line *line, struct conn *conn)
 	conn->old = false;
 }
 
+static void no_longer_heartbeat(struct conn_line *line, const struct conn *conn)
+{
+	const struct conn_cache *cache = line->cache;
+
+	if (line->heartbeat != conn)
+		return;
+	line->heartbeat = NULL;
+	cache->hooks->heartbeat(cache->ctx, line->peer, NULL);
+}
+
 /* After it has ended, in whatever way. */
 static void forget(struct conn *conn)
 {
 	struct conn_line *line = conn_line_of(conn);
-	const struct conn_cache *cache = conn_line_cache(conn);
 
 	if (!line)
 		return;
@@ -93,10 +102,7 @@ static void forget(struct conn *conn)
 	dial_done(&line->dial, conn);
 	if (conn->ping.late)
 		conn_line_late(line, -1);
-	if (line->heartbeat == conn) {
-		line->heartbeat = NULL;
-		cache->hooks->heartbeat(cache->ctx, line->peer, NULL);
-	}
+	no_longer_heartbeat(line, conn);
 }
 
 void conn_line_end(struct conn *conn, struct conn_cause *cause)
@@ -122,14 +128,7 @@ static void retire(struct conn *conn)
 	line->ready--;
 	no_longer_old(line, conn);
 	conn->state = CONN_RETIRING;
-}
-
-void conn_line_leave(struct conn *conn)
-{
-	struct conn_line *line = conn_line_of(conn);
-
-	retire(conn);
-	settle_soon(line);
+	no_longer_heartbeat(line, conn);
 }
 
 /* As many old ones as there are new ones too many. */
@@ -226,7 +225,7 @@ static void on_close(void *ctx, int err, const char *reason)
 {
 	struct conn *conn = ctx;
 	struct conn_line *line = conn_line_of(conn);
-	bool was_connecting = conn->state == CONN_CONNECTING;
+	enum conn_state state = conn->state;
 	struct conn_cause *cause;
 
 	if (conn->ended)
@@ -234,15 +233,31 @@ static void on_close(void *ctx, int err, const char *reason)
 	cause = conn_cause_new(reason);
 	conn_line_end(conn, cause);
 	conn_cause_put(cause);
-	if (was_connecting)
+	if (state == CONN_CONNECTING)
 		dial_failed(line, err ? err : -ECONNRESET, reason);
-	else
+	else if (state != CONN_RETIRING) /* else it lacks nothing more than before */
 		dial_later(&line->dial);
+}
+
+/* Nobody can begin anything on it any more: another must be there for whoever comes now. */
+static void on_goaway(void *ctx)
+{
+	struct conn *conn = ctx;
+	struct conn_line *line = conn_line_of(conn);
+
+	/* Before it is ready nothing is open on it: on_close follows, and says why. */
+	if (conn->ended || conn->state == CONN_CONNECTING || conn->state == CONN_RETIRING)
+		return;
+	retire(conn);
+	/* As after a close: a peer that says so to each as soon as it stands must not be dialled
+	 * without pause. */
+	dial_later(&line->dial);
 }
 
 static const struct http2_callbacks callbacks = {
 	.on_ready = on_ready,
 	.on_ping_ack = on_ping_ack,
+	.on_goaway = on_goaway,
 	.on_close = on_close,
 };
 

@@ -61,9 +61,6 @@ void conn_line_end(struct conn *conn, struct conn_cause *cause);
 /** conn_line_late - a PONG has become late, @change is 1; or it is so no more, -1. */
 void conn_line_late(struct conn_line *line, int change);
 
-/** conn_line_leave - the peer lets nobody begin anything on @conn any more: replaced. */
-void conn_line_leave(struct conn *conn);
-
 /** conn_line_idle_away - @conn leaves, and its place stays empty until somebody needs it. */
 void conn_line_idle_away(struct conn *conn);
 

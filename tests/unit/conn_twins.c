@@ -306,6 +306,24 @@ void twins_pong(const char *opaque)
 	}
 }
 
+void twins_goaway(void)
+{
+	struct conn *conn;
+
+	TAILQ_FOREACH(conn, &twins.b.cache->book.all, of_cache) {
+		nghttp2_session *session = conn->http2->session;
+
+		if (!session)
+			continue;
+		ck_assert_int_eq(
+			nghttp2_submit_goaway(session, NGHTTP2_FLAG_NONE,
+					      nghttp2_session_get_last_proc_stream_id(session),
+					      NGHTTP2_NO_ERROR, NULL, 0),
+			0);
+		loop_defer(twins.loop, &conn->http2->flush_task);
+	}
+}
+
 /* ---- running ---- */
 
 static void on_look(struct timer *timer)

@@ -85,6 +85,9 @@ void twins_resume(void);
  */
 void twins_pong(const char *opaque);
 
+/* b says GOAWAY on every connection that it has accepted, and closes none. */
+void twins_goaway(void);
+
 /* Runs the loop until @condition, which must come true. */
 void twins_run_until(bool (*condition)(void));
 void twins_run_for(unsigned int ms);

@@ -224,6 +224,132 @@ START_TEST(peer_ends_what_is_leased)
 }
 END_TEST
 
+/* ---- the peer says GOAWAY ---- */
+
+static int deaf_closes;
+
+static void on_deaf_close(void *ctx, int64_t code)
+{
+	(void)ctx;
+	(void)code;
+	deaf_closes++;
+}
+
+/* A call that b takes and does not answer. */
+static struct http2_stream *keep_asking(struct conn *conn)
+{
+	static const struct http2_stream_callbacks deaf = {.on_close = on_deaf_close};
+	const struct http2_field head[] = {
+		{":method", "POST"}, {":scheme", "https"}, {":authority", "b"}, {":path", "/"}};
+	struct http2_stream *stream = NULL;
+
+	ck_assert_int_eq(http2_stream_open(conn_http2(conn), head, 4, &deaf, NULL, &stream), 0);
+	return stream;
+}
+
+static bool b_is_asked(void)
+{
+	return twins.b.requests;
+}
+
+static bool one_retires(void)
+{
+	return twins_list(&twins.a).retiring;
+}
+
+static struct conn *granted;
+
+static void on_granted(struct conn_wait *wait, int err, const char *reason, struct conn *conn)
+{
+	(void)wait;
+	ck_assert_msg(!err, "%s", reason);
+	granted = conn;
+}
+
+static bool is_granted(void)
+{
+	return granted;
+}
+
+static unsigned int ready_wanted;
+
+static bool are_ready(void)
+{
+	return twins_list(&twins.a).ready == ready_wanted;
+}
+
+enum { CANCEL = 8 }; /* RFC 9113, 7 */
+
+/*
+ * Of one, which is the heartbeat's, or of two, of which the pooled one is leased. By no timer:
+ * these connections are never idle, old or pinged.
+ */
+START_TEST(replaces_at_once_what_leaves)
+{
+	struct conn_wait wait = {.granted = on_granted};
+	struct conn_limits limits = twins_limits;
+	struct http2_stream *stream;
+	struct conn *kept, *conn;
+	uint64_t left_ns;
+
+	limits.per_peer = ready_wanted = _i;
+	twins_reopen(&limits, false);
+	twins.b.keeps_requests = true;
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(are_ready);
+	kept = twins_lease();
+	stream = keep_asking(kept);
+	twins_run_until(b_is_asked);
+	twins_goaway();
+	twins_run_until(one_retires);
+	left_ns = loop_now_ns(twins.loop);
+	ck_assert_uint_eq(twins_list(&twins.a).ready, 0);
+	ck_assert(!conn_has(twins.a.cache, twins_peer(&twins.a)));
+	ck_assert_int_eq(twins.a.heartbeat_ends, 1);
+	ck_assert_int_eq(conn_lease(twins.a.cache, twins_peer(&twins.a), &conn), -EAGAIN);
+	ck_assert_int_eq(conn_wait(twins.a.cache, twins_peer(&twins.a), &wait), 0);
+	twins_run_until(is_granted);
+	ck_assert_uint_lt(loop_now_ns(twins.loop) - left_ns, 1000 * NS_PER_MS);
+	ck_assert_ptr_ne(granted, kept);
+	ck_assert_int_eq(twins.a.heartbeats, 2);
+	twins_run_until(are_ready);
+	/* What was begun goes on. */
+	ck_assert_ptr_nonnull(conn_http2(kept));
+	ck_assert_int_eq(deaf_closes, 0);
+	http2_stream_reset(stream, CANCEL);
+	conn_return(granted, false);
+	conn_return(kept, false);
+	ck_assert_uint_eq(twins_list(&twins.a).retiring, 0);
+	twins_run_for(100);
+	ck_assert_int_eq(twins.a.dialled, 2 * _i);
+}
+END_TEST
+
+static bool b_is_met(void)
+{
+	return twins.a.prepared;
+}
+
+static bool b_has_said_enough(void)
+{
+	twins_goaway();
+	return twins.a.prepared >= 6;
+}
+
+/* On each connection as soon as it can: dialled again, but with pauses. */
+START_TEST(backs_off_from_who_always_leaves)
+{
+	uint64_t began_ns;
+
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(b_is_met);
+	began_ns = loop_now_ns(twins.loop);
+	twins_run_until(b_has_said_enough);
+	/* Half of 50 + 100 + 200 + 400 + 800 ms at least. */
+	ck_assert_uint_gt(loop_now_ns(twins.loop) - began_ns, 775 * NS_PER_MS);
+}
+END_TEST
+
 /* With the last lease returned before the loop frees the rest, after it, and after the loop. */
 START_TEST(cache_closes_while_leased)
 {
@@ -297,6 +423,8 @@ int main(void)
 	tcase_add_test(tc, replaces_what_is_returned_as_failed);
 	tcase_add_test(tc, failed_return_ends_it_for_all);
 	tcase_add_test(tc, peer_ends_what_is_leased);
+	tcase_add_loop_test(tc, replaces_at_once_what_leaves, 1, 3);
+	tcase_add_test(tc, backs_off_from_who_always_leaves);
 	tcase_add_test(tc, tells_each_why_it_ended);
 	tcase_add_loop_test(tc, evicted_lease_lives_until_its_last_return, 0, 2);
 	tcase_add_loop_test(tc, cache_closes_while_leased, 0, 3);
