@@ -375,7 +375,7 @@ int control_open(struct control **control, struct loop *loop, const char *path,
 		      : loop_poll(loop, fresh->fd, POLLIN, on_acceptable, fresh, &fresh->poll);
 	if (err) {
 		snprintf(why, why_size, "control socket %s: %s: set `socket` in [node]", path,
-			 err == -EADDRINUSE ? "another knelld answers there" : strerror(-err));
+			 unix_socket_error(err));
 		control_close(fresh);
 		return err;
 	}

@@ -97,7 +97,7 @@ static void on_request(void *ctx, struct http2_stream *stream, const struct http
 {
 	struct node *node = ctx;
 
-	serve_request(node->serve, stream, head);
+	serve_request(node->serve, &node->peers_door, stream, head);
 }
 
 const struct conn_hooks hooks_conn = {

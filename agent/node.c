@@ -19,6 +19,7 @@
 #include <time.h>
 #include "detect/load.h"
 #include "hooks.h"
+#include "io/unix_socket.h"
 #include "node.h"
 #include "node_services.h"
 #include "text/words.h"
@@ -229,14 +230,14 @@ static int open_local(struct node *node)
 		return 0;
 	do {
 		err = local_open(&node->local, node->loop, (const struct sockaddr *)addr,
-				 node->serve);
+				 node->serve, &node->local_door);
 	} while (is_released_soon(err, &tries));
 	if (err)
 		snprintf(node->why, sizeof(node->why),
 			 "cannot serve gRPC on %s: %s: correct `local` in [grpc]",
 			 addr->ss_family == AF_UNIX ? ((const struct sockaddr_un *)addr)->sun_path
 						    : roster_endpoint(endpoint, addr),
-			 strerror(-err));
+			 unix_socket_error(err));
 	return err;
 }
 

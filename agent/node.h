@@ -61,6 +61,7 @@ struct node {
 	struct service_verdicts *verdict_service;
 	struct service_health *health_service;
 	struct local *local;
+	struct serve_door peers_door, local_door;
 	struct info *info;
 	struct control *control;
 	bool loaded; /* the detector, by this process */

@@ -110,17 +110,11 @@ static __always_inline void retransmitted(struct observed *seen, struct sock *sk
 	/* The kernel has counted the one that is just being sent. */
 	__u32 age_ticks = (__u32)bpf_jiffies64() - peer_last_heard(tp, 1);
 	struct knell_sock *socket = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-	struct verdict_tally *silence = &seen->peer->verdict.silence;
 	__u64 heard_ns, sent_ns, tick_ns = seen->cfg->tick_ns;
 	bool quick;
 
 	heard_ns = seen->now_ns - age_ticks * tick_ns;
-	if (silence->sends && heard_ns > silence->began_ns + tick_ns) {
-		struct peer_cause sweep = seen->cause;
-
-		sweep.reason = VERDICT_REASON_SWEEP;
-		peer_heard(seen->peer, &seen->key, seen->cfg, heard_ns, seen->now_ns, &sweep);
-	}
+	peer_refuted(seen->peer, &seen->key, seen->cfg, heard_ns, seen->now_ns, &seen->cause);
 	if (socket && socket->silence.sends && heard_ns > socket->silence.began_ns + tick_ns) {
 		socket->silence.sends = 0;
 		socket->flags &= ~KNELL_SOCK_STALLED;
@@ -245,7 +239,15 @@ int knell_reset(__u64 *ctx)
 	return 0;
 }
 
-static __always_inline void count_connection(struct observed *seen, struct sock *sk, int newstate)
+/* A deaf socket takes what it has heard with it: ask it before it is counted no more. */
+static __always_inline void last_will(struct observed *seen, const struct tcp_sock *tp)
+{
+	peer_refuted(seen->peer, &seen->key, seen->cfg,
+		     peer_heard_at(tp, 0, seen->cfg, seen->now_ns), seen->now_ns, &seen->cause);
+}
+
+static __always_inline void count_connection(struct observed *seen, struct sock *sk,
+					     const struct tcp_sock *tp, int newstate)
 {
 	struct knell_sock *socket;
 
@@ -260,6 +262,8 @@ static __always_inline void count_connection(struct observed *seen, struct sock 
 		socket = bpf_sk_storage_get(&socks, sk, 0, 0);
 		if (!socket || !(socket->flags & KNELL_SOCK_COUNTED))
 			return;
+		if (socket->flags & KNELL_SOCK_DEAF)
+			last_will(seen, tp);
 		if (peer_counts(seen->peer, socket)) {
 			__sync_fetch_and_add(&seen->peer->connections, -1);
 			if (socket->flags & KNELL_SOCK_DEAF)
@@ -279,14 +283,16 @@ int knell_state(__u64 *ctx)
 	bool fin =
 		newstate == TCP_CLOSE_WAIT || newstate == TCP_FIN_WAIT2 || newstate == TCP_CLOSING;
 	struct observed seen = {};
+	struct tcp_sock *tp;
 
 	if (!handshake && !fin && newstate != TCP_CLOSE)
 		return 0;
-	if (!bpf_skc_to_tcp_sock(sk))
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (!tp)
 		return 0;
 	if (!observe(&seen, sk, fin ? VERDICT_REASON_FIN : VERDICT_REASON_HANDSHAKE))
 		return 0;
-	count_connection(&seen, sk, newstate);
+	count_connection(&seen, sk, tp, newstate);
 	if (handshake && oldstate == TCP_SYN_SENT)
 		seen.peer->answer_port = seen.cause.remote_port;
 	if (handshake || fin)

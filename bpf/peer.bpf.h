@@ -221,6 +221,33 @@ static __always_inline void peer_heard(struct knell_peer *peer, const struct kne
 		peer_publish(&record, key, cause);
 }
 
+/* When the socket last heard its peer; see peer_last_heard. */
+static __always_inline __u64 peer_heard_at(const struct tcp_sock *tp, __u32 pending,
+					   const struct knell_config *cfg, __u64 now_ns)
+{
+	__u32 age_ticks = (__u32)bpf_jiffies64() - peer_last_heard(tp, pending);
+
+	return now_ns - (__u64)age_ticks * cfg->tick_ns;
+}
+
+/*
+ * A socket's own stamp, @heard_ns, is held against its peer's silence. True when that ends by it:
+ * one tick of doubt, the stamps are no finer.
+ */
+static __always_inline bool peer_refuted(struct knell_peer *peer, const struct knell_peer_key *key,
+					 const struct knell_config *cfg, __u64 heard_ns,
+					 __u64 now_ns, const struct peer_cause *cause)
+{
+	const struct verdict_tally *silence = &peer->verdict.silence;
+	struct peer_cause sweep = *cause;
+
+	if (!silence->sends || heard_ns <= silence->began_ns + cfg->tick_ns)
+		return false;
+	sweep.reason = VERDICT_REASON_SWEEP;
+	peer_heard(peer, key, cfg, heard_ns, now_ns, &sweep);
+	return true;
+}
+
 /* @sends transmissions to the peer have gone unanswered. */
 static __always_inline void peer_unanswered(struct knell_peer *peer,
 					    const struct knell_peer_key *key,

@@ -34,7 +34,7 @@ int knell_sweep(struct bpf_iter__tcp *ctx)
 	struct knell_peer_key key;
 	struct knell_peer *peer;
 	struct tcp_sock *tp;
-	__u64 now_ns, heard_ns;
+	__u64 now_ns;
 
 	sweep_stamp(ctx);
 	if (!common || !cfg || !(STATES_THAT_HEAR & 1U << (common->skc_state & 31)))
@@ -49,15 +49,11 @@ int knell_sweep(struct bpf_iter__tcp *ctx)
 	if (!tp)
 		return 0;
 	now_ns = bpf_ktime_get_ns();
-	heard_ns = now_ns - (__u64)((__u32)bpf_jiffies64() - peer_last_heard(tp, 0)) * cfg->tick_ns;
-	/* One tick of doubt: the stamps are no finer. */
-	if (heard_ns <= peer->verdict.silence.began_ns + cfg->tick_ns)
-		return 0;
 	cause.cookie = bpf_get_socket_cookie(tp);
 	cause.local_port = common->skc_num;
 	cause.remote_port = bpf_ntohs(common->skc_dport);
-	stat_add(KNELL_STAT_REFUTED);
-	peer_heard(peer, &key, cfg, heard_ns, now_ns, &cause);
+	if (peer_refuted(peer, &key, cfg, peer_heard_at(tp, 0, cfg, now_ns), now_ns, &cause))
+		stat_add(KNELL_STAT_REFUTED);
 	return 0;
 }
 

@@ -113,22 +113,42 @@ static __always_inline void go_deaf(struct bpf_sock_ops *ctx, struct knell_sock 
 	stat_add(KNELL_STAT_DEAFENED);
 }
 
-/* About to repeat something, which may accuse the peer: from here on it hears again. */
+/* It hears again. The peer's count ends last: the verdict need not wait for this one any more. */
+static __always_inline void count_hearing(struct knell_sock *socket, struct knell_peer *peer)
+{
+	socket->flags &= ~KNELL_SOCK_DEAF;
+	if (peer && peer_counts(peer, socket))
+		__sync_fetch_and_add(&peer->deaf, -1);
+}
+
+/*
+ * About to repeat something, which may accuse the peer: from here on it hears again. What it heard
+ * while it was deaf is told here, since the tracepoint does not come, or comes with an error, when
+ * the repetition fails on this host.
+ */
 static __always_inline void hear_again(struct bpf_sock_ops *ctx, const struct knell_config *cfg)
 {
+	struct peer_cause cause = {.reason = VERDICT_REASON_SWEEP};
 	struct bpf_sock *sk = ctx->sk;
 	struct knell_sock *socket;
 	struct knell_peer_key key;
 	struct knell_peer *peer;
+	struct tcp_sock *tp;
+	__u64 now_ns;
 
 	socket = sk ? bpf_sk_storage_get(&socks, sk, 0, 0) : NULL;
 	if (!socket || !(socket->flags & KNELL_SOCK_DEAF) || !key_from_ops(&key, ctx, cfg))
 		return;
 	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_RTT_CB_FLAG);
-	socket->flags &= ~KNELL_SOCK_DEAF;
 	peer = bpf_map_lookup_elem(&peers, &key);
-	if (peer && peer_counts(peer, socket))
-		__sync_fetch_and_add(&peer->deaf, -1);
+	tp = bpf_skc_to_tcp_sock(sk);
+	if (peer && tp) {
+		now_ns = bpf_ktime_get_ns();
+		cause.cookie = bpf_get_socket_cookie(ctx);
+		/* The kernel has counted the one that it is about to send. */
+		peer_refuted(peer, &key, cfg, peer_heard_at(tp, 1, cfg, now_ns), now_ns, &cause);
+	}
+	count_hearing(socket, peer);
 }
 
 /*

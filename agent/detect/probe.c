@@ -111,7 +111,8 @@ static void release(struct probe *probe)
 	free(probe);
 }
 
-static void knock(struct probe *probe)
+/* @sweeping: more than the answer to this knock may tell of the peer, so look there too. */
+static void knock(struct probe *probe, bool sweeping)
 {
 	unsigned int slots = probe->pace == PROBE_FAST ? PROBE_SOCKETS : PROBE_SLOW_SOCKETS;
 	struct probe_set *set = probe->set;
@@ -123,22 +124,31 @@ static void knock(struct probe *probe)
 	if (tcp_connect(set->loop, (const struct sockaddr *)&probe->addr, &opts, &callbacks, probe,
 			&probe->sockets[slot]))
 		probe->sockets[slot] = NULL;
-	if (probe->pace == PROBE_FAST)
+	if (sweeping)
 		sweep_kick(set->sweep);
 	loop_arm(set->loop, &probe->tick, loop_now_ns(set->loop) + interval_ns(probe));
+}
+
+/*
+ * Whoever is silent and not yet dead may have been heard by a connection that does not tell; the
+ * verdict waits for a recent look (verdict.h, `unasked`), an isolated peer's like any other.
+ */
+static bool may_be_heard(const struct knell_peer *peer)
+{
+	return peer->verdict.silence.sends && peer->verdict.state != VERDICT_DEAD;
 }
 
 static void on_tick(struct timer *timer)
 {
 	struct probe *probe = LOOP_OWNER(timer, struct probe, tick);
 	/* Taken off the watch list meanwhile: nothing tells of such a peer any more. */
-	struct knell_peer peer;
+	struct knell_peer peer = {};
 	bool gone = pins_peer(probe->set->pins, &probe->key, &peer) == -ENOENT;
 
 	if (gone || (probe->pace == PROBE_WATCH && probe->watched++ == PROBE_WATCH_KNOCKS))
 		release(probe);
 	else
-		knock(probe);
+		knock(probe, may_be_heard(&peer));
 }
 
 int probe_open(struct probe_set **probes, struct loop *loop, const struct pins *pins,
@@ -201,7 +211,7 @@ void probe_start(struct probe_set *probes, const struct knell_peer_key *key,
 	probe->pace = pace;
 	probe->tick.fire = on_tick;
 	HASH_ADD(hh, probes->probes, key, sizeof(probe->key), probe);
-	knock(probe);
+	knock(probe, pace == PROBE_FAST);
 }
 
 void probe_watch(struct probe_set *probes, const struct knell_peer_key *key)

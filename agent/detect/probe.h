@@ -23,7 +23,7 @@ struct probe_set;
 
 enum probe_pace {
 	PROBE_FAST, /* suspect or lost: the profile's interval, and a sweep each time */
-	PROBE_SLOW, /* dead or isolated: only waiting for a sign of life */
+	PROBE_SLOW, /* dead or isolated: waiting for a sign of life; isolated, with a sweep */
 	/*
 	 * Heard again, but TCP lets the old connections wait out their backoff before they try
 	 * again: stand in for the heartbeat until it is answered, PROBE_WATCH_KNOCKS at most.

@@ -68,6 +68,15 @@ static void end_finished(struct http2 *h)
 	tell_close(h, orderly ? 0 : -EPROTO);
 }
 
+static void tell_leaving(struct http2 *h)
+{
+	if (h->leaving_told)
+		return;
+	h->leaving_told = true;
+	if (h->callbacks->on_goaway)
+		h->callbacks->on_goaway(h->ctx);
+}
+
 static void flush(struct loop_task *task)
 {
 	struct http2 *h = LOOP_OWNER(task, struct http2, flush_task);
@@ -89,8 +98,8 @@ static void flush(struct loop_task *task)
 		end_violated(h, error);
 	else if (!nghttp2_session_want_read(h->session) && !nghttp2_session_want_write(h->session))
 		end_finished(h);
-	else
-		http2_stream_drain(h);
+	else if (h->exhausted)
+		tell_leaving(h);
 }
 
 static void lose(struct loop_task *task)
@@ -136,6 +145,17 @@ static void take_goaway(struct http2 *h, const nghttp2_goaway *goaway)
 	h->goaway_code = goaway->error_code;
 	if (goaway->error_code != NGHTTP2_NO_ERROR)
 		note_goaway(h, "peer sent GOAWAY", goaway);
+	tell_leaving(h);
+}
+
+static void note_flood(struct http2 *h, const nghttp2_frame *frame)
+{
+	if (frame->hd.type == NGHTTP2_RST_STREAM)
+		reason_set(&h->reason, "HTTP/2 flood: more than %d streams reset in a second",
+			   HTTP2_RESETS_PER_S_MAX);
+	else
+		reason_set(&h->reason, "HTTP/2 flood: more than %d control frames in a second",
+			   HTTP2_CONTROL_FRAMES_PER_S_MAX);
 }
 
 static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *ctx)
@@ -146,8 +166,7 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
 	if (http2_gone(h))
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	if (http2_session_floods(&h->rate, frame, loop_now_ns(h->loop))) {
-		reason_set(&h->reason, "HTTP/2 flood: more than %d control frames in a second",
-			   HTTP2_CONTROL_FRAMES_PER_S_MAX);
+		note_flood(h, frame);
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	}
 	switch (frame->hd.type) {
@@ -236,7 +255,10 @@ static int on_frame_sent(nghttp2_session *session, const nghttp2_frame *frame, v
 {
 	struct http2 *h = ctx;
 
-	http2_session_sent(&h->rate, frame);
+	if (http2_session_sent(&h->rate, frame, h->server, loop_now_ns(h->loop))) {
+		note_flood(h, frame);
+		return NGHTTP2_ERR_CALLBACK_FAILURE;
+	}
 	/* The rest of a request that is answered already is not wanted. */
 	if (h->server && frame->hd.type == NGHTTP2_HEADERS &&
 	    frame->hd.flags & NGHTTP2_FLAG_END_STREAM &&
@@ -446,7 +468,7 @@ uint32_t http2_streams_max(const struct http2 *http2)
 
 bool http2_is_leaving(const struct http2 *http2)
 {
-	return http2_gone(http2) || http2->peer_goes_away;
+	return http2_gone(http2) || http2->peer_goes_away || http2->exhausted;
 }
 
 int http2_fd(const struct http2 *http2)

@@ -27,10 +27,18 @@ enum {
 	HTTP2_QUEUE_BYTES_MAX = 256 << 10, /* ciphertext waiting for the peer to read */
 	HTTP2_QUEUE_FRAMES_MAX = 512,	   /* frames waiting behind that */
 	/*
-	 * PING, SETTINGS, PRIORITY, RST_STREAM, empty DATA, heads upon heads and WINDOW_UPDATE
+	 * PING, SETTINGS, PRIORITY, empty DATA, heads upon heads and WINDOW_UPDATE
 	 * without need from one peer; the busiest profile needs 50.
 	 */
 	HTTP2_CONTROL_FRAMES_PER_S_MAX = 1000,
+	/*
+	 * Streams that the peer resets, or makes us reset by an error. Every call that meets its
+	 * deadline is one, so this is far above what a slow server provokes (1,300 a second were
+	 * seen), and the burst is what collects while one of the two stands still for half a
+	 * minute.
+	 */
+	HTTP2_RESETS_PER_S_MAX = 5000,
+	HTTP2_RESETS_BURST_MAX = 30000,
 };
 
 /* What a stream is answered with that nobody takes: UNIMPLEMENTED, as a grpc-status. */
@@ -59,6 +67,11 @@ struct http2_callbacks {
 	 * http2_stream_take(), or it is answered with HTTP2_GRPC_UNIMPLEMENTED, as with NULL here.
 	 */
 	void (*on_request)(void *ctx, struct http2_stream *stream, const struct http2_head *head);
+	/*
+	 * Once: no further stream can be opened here, for the peer has said GOAWAY or the stream
+	 * identifiers are used up; those that are open go on.
+	 */
+	void (*on_goaway)(void *ctx);
 	/*
 	 * Once, last: 0 when the peer closed in order, or -errno (-EPROTO: TLS or HTTP/2 was
 	 * violated, -ETIMEDOUT: setting up took too long, or as the socket said), with a readable
@@ -96,7 +109,7 @@ uint32_t http2_streams_max(const struct http2 *http2);
 /* How many streams are open, whoever opened them. */
 unsigned http2_streams_open(const struct http2 *http2);
 
-/* No new stream can be opened: the peer has said GOAWAY, or the connection has ended. */
+/* No new stream can be opened: see on_goaway, or the connection has ended. */
 bool http2_is_leaving(const struct http2 *http2);
 
 /* The socket, for getsockopt(); -1 after on_close. */

@@ -30,14 +30,16 @@ struct http2 {
 	struct timer setup_timer;
 	struct http2_head *head; /* that is coming in; NULL until the first */
 	struct http2_streams streams;
+	unsigned open_streams;
 	size_t queued_bytes; /* of all streams */
-	unsigned drained;    /* streams that have room again and were not told */
 	uint64_t setup_timeout_ns;
 	struct http2_session_rate rate;
 	struct reason reason;
 	bool server;
 	bool settings_seen, settings_acked, ready;
 	bool peer_goes_away;
+	bool exhausted; /* no stream identifier is left */
+	bool leaving_told;
 	uint32_t goaway_code;
 	bool over;     /* on_close has been told */
 	bool detached; /* the owner has let go */
@@ -60,9 +62,6 @@ int http2_stream_data(struct http2 *h, int32_t stream_id, const uint8_t *data, s
 int http2_stream_data_end(struct http2 *h, const nghttp2_frame *frame);
 void http2_stream_not_sent(struct http2 *h, int32_t stream_id);
 int http2_stream_closed(struct http2 *h, int32_t stream_id, uint32_t code);
-
-/* Tells those with room again. */
-void http2_stream_drain(struct http2 *h);
 
 /* Tells all that the connection has ended, and frees them. */
 void http2_stream_lose(struct http2 *h);

@@ -55,9 +55,8 @@ int http2_session_open(bool server, const struct http2_session_handlers *handler
 	nghttp2_option_set_max_settings(option, SETTINGS_ENTRIES_MAX);
 	nghttp2_option_set_no_closed_streams(option, 1);
 	/* http2_session_floods() is the stricter one and says what it was. */
-	nghttp2_option_set_stream_reset_rate_limit(option,
-						   UINT64_C(2) * HTTP2_CONTROL_FRAMES_PER_S_MAX,
-						   UINT64_C(2) * HTTP2_CONTROL_FRAMES_PER_S_MAX);
+	nghttp2_option_set_stream_reset_rate_limit(option, UINT64_C(2) * HTTP2_RESETS_BURST_MAX,
+						   UINT64_C(2) * HTTP2_RESETS_PER_S_MAX);
 	if (server ? nghttp2_session_server_new2(&fresh, callbacks, ctx, option)
 		   : nghttp2_session_client_new2(&fresh, callbacks, ctx, option))
 		goto out;
@@ -102,11 +101,26 @@ int http2_session_send(nghttp2_session *session, struct tls **tls)
 	return len < 0 ? (int)len : 0;
 }
 
-void http2_session_sent(struct http2_session_rate *rate, const nghttp2_frame *frame)
+/* A bucket, not a count per second: who stood still finds all at once what others sent in time. */
+static bool reset_is_too_many(struct http2_session_rate *rate, uint64_t now_ns)
+{
+	uint64_t leaked = (now_ns - rate->resets_at_ns) / (NS_PER_S / HTTP2_RESETS_PER_S_MAX);
+
+	if (leaked) {
+		rate->resets -= leaked < rate->resets ? (unsigned)leaked : rate->resets;
+		rate->resets_at_ns = now_ns;
+	}
+	return ++rate->resets > HTTP2_RESETS_BURST_MAX;
+}
+
+bool http2_session_sent(struct http2_session_rate *rate, const nghttp2_frame *frame, bool server,
+			uint64_t now_ns)
 {
 	/* One for the stream and one for the connection. */
 	if (frame->hd.type == NGHTTP2_DATA && frame->hd.length)
 		rate->updates_due += 2;
+	return server && frame->hd.type == NGHTTP2_RST_STREAM &&
+	       frame->rst_stream.error_code != NGHTTP2_NO_ERROR && reset_is_too_many(rate, now_ns);
 }
 
 bool http2_session_floods(struct http2_session_rate *rate, const nghttp2_frame *frame,
@@ -124,8 +138,9 @@ bool http2_session_floods(struct http2_session_rate *rate, const nghttp2_frame *
 			return false;
 		}
 		break;
-	case NGHTTP2_PRIORITY:
 	case NGHTTP2_RST_STREAM:
+		return reset_is_too_many(rate, now_ns);
+	case NGHTTP2_PRIORITY:
 		break;
 	case NGHTTP2_HEADERS:
 		/* A head after the first that is no trailers: one of the 1xx came before. */

@@ -41,16 +41,23 @@ int http2_session_send(nghttp2_session *session, struct tls **tls);
 /* Zero-initialised before the first frame. */
 struct http2_session_rate {
 	uint64_t began_ns;
-	unsigned frames;      /* since then */
-	uint64_t updates_due; /* WINDOW_UPDATEs that our DATA gives the peer reason to send */
+	unsigned frames;       /* since then */
+	uint64_t updates_due;  /* WINDOW_UPDATEs that our DATA gives the peer reason to send */
+	uint64_t resets_at_ns; /* when the resets were last counted */
+	unsigned resets;       /* a bucket that leaks HTTP2_RESETS_PER_S_MAX */
 };
 
-/* Notes a frame that was sent: what it gives the peer reason to say is no flood. */
-void http2_session_sent(struct http2_session_rate *rate, const nghttp2_frame *frame);
+/*
+ * Counts a frame that was sent: what it gives the peer reason to say is no flood, and a stream that
+ * the peer made us reset by an error counts as one that it has reset itself. True when those were
+ * too many; see HTTP2_RESETS_PER_S_MAX.
+ */
+bool http2_session_sent(struct http2_session_rate *rate, const nghttp2_frame *frame, bool server,
+			uint64_t now_ns);
 
 /*
  * Counts a received frame that costs us work but the peer next to nothing; true when there were
- * more than HTTP2_CONTROL_FRAMES_PER_S_MAX within a second.
+ * more than HTTP2_CONTROL_FRAMES_PER_S_MAX within a second, or too many resets.
  */
 bool http2_session_floods(struct http2_session_rate *rate, const nghttp2_frame *frame,
 			  uint64_t now_ns);

@@ -44,8 +44,6 @@ struct http2_stream {
 	bool reset;
 	bool refused;  /* never sent: the peer had said GOAWAY */
 	bool deferred; /* nghttp2 has found the queue empty and waits to be told */
-	bool full;     /* a send was refused */
-	bool drained;  /* there is room again, and the owner has not been told */
 };
 
 static struct http2_stream *stream_new(struct http2 *h)
@@ -57,12 +55,13 @@ static struct http2_stream *stream_new(struct http2 *h)
 	stream->http2 = h;
 	sendq_init(&stream->queue);
 	LIST_INSERT_HEAD(&h->streams, stream, entry);
+	h->open_streams++;
 	return stream;
 }
 
 static void stream_free(struct http2_stream *stream)
 {
-	stream->http2->drained -= stream->drained;
+	stream->http2->open_streams--;
 	stream->http2->queued_bytes -= stream->queue.bytes;
 	LIST_REMOVE(stream, entry);
 	sendq_drop(&stream->queue);
@@ -136,10 +135,6 @@ static ssize_t read_body(nghttp2_session *session, int32_t stream_id, uint8_t *t
 	stream->http2->queued_bytes -= used;
 	if (stream->queue.bytes)
 		return (ssize_t)used;
-	if (stream->full && !stream->drained) {
-		stream->drained = true;
-		stream->http2->drained++;
-	}
 	if (stream->ended) {
 		*flags |= NGHTTP2_DATA_FLAG_EOF;
 		submit_trailers(stream, flags);
@@ -169,12 +164,7 @@ static void wake(struct http2_stream *stream)
 
 unsigned http2_streams_open(const struct http2 *http2)
 {
-	const struct http2_stream *stream;
-	unsigned count = 0;
-
-	LIST_FOREACH(stream, &http2->streams, entry)
-		count++;
-	return count;
+	return http2->open_streams;
 }
 
 int http2_stream_open(struct http2 *http2, const struct http2_field *head, size_t count,
@@ -194,6 +184,10 @@ int http2_stream_open(struct http2 *http2, const struct http2_field *head, size_
 	body = body_of(fresh);
 	count = to_nv(nv, head, count);
 	id = nghttp2_submit_request(http2->session, NULL, nv, count, &body, fresh);
+	if (id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE) {
+		http2->exhausted = true;
+		loop_defer(http2->loop, &http2->flush_task);
+	}
 	if (id < 0) {
 		stream_free(fresh);
 		return id == NGHTTP2_ERR_NOMEM ? -ENOMEM : -ENOTCONN;
@@ -237,10 +231,8 @@ int http2_stream_send(struct http2_stream *stream, const void *data, size_t len)
 
 	if (is_closed(stream) || stream->ended)
 		return -EPIPE;
-	if (len > http2_stream_room(stream)) {
-		stream->full = stream->queue.bytes;
+	if (len > http2_stream_room(stream))
 		return -ENOBUFS;
-	}
 	if (!len)
 		return 0;
 	err = sendq_append(&stream->queue, data, len);
@@ -258,10 +250,11 @@ size_t http2_stream_queued(const struct http2_stream *stream)
 
 size_t http2_stream_room(const struct http2_stream *stream)
 {
-	size_t own = HTTP2_STREAM_QUEUE_BYTES_MAX - stream->queue.bytes;
-	size_t all = HTTP2_STREAMS_QUEUE_BYTES_MAX - stream->http2->queued_bytes;
+	size_t queued = stream->http2->queued_bytes;
 
-	return own < all ? own : all;
+	if (queued == stream->queue.bytes)
+		return HTTP2_STREAM_QUEUE_BYTES_MAX - queued;
+	return queued < HTTP2_STREAMS_QUEUE_BYTES_MAX ? HTTP2_STREAMS_QUEUE_BYTES_MAX - queued : 0;
 }
 
 static const char *keep(struct trailers *trailers, const char *text)
@@ -412,24 +405,6 @@ int http2_stream_closed(struct http2 *h, int32_t stream_id, uint32_t code)
 	if (stream)
 		stream_over(stream, stream->refused ? NGHTTP2_REFUSED_STREAM : code);
 	return 0;
-}
-
-void http2_stream_drain(struct http2 *h)
-{
-	struct http2_stream *stream, *next;
-
-	if (!h->drained)
-		return;
-	for (stream = LIST_FIRST(&h->streams); stream && !http2_gone(h); stream = next) {
-		next = LIST_NEXT(stream, entry);
-		if (!stream->drained)
-			continue;
-		stream->drained = false;
-		stream->full = false;
-		h->drained--;
-		if (stream->callbacks && stream->callbacks->on_writable)
-			stream->callbacks->on_writable(stream->ctx);
-	}
 }
 
 void http2_stream_lose(struct http2 *h)

@@ -22,9 +22,11 @@ struct http2_stream;
 enum { HTTP2_STREAM_LOST = -1 };
 
 enum {
-	/* What one stream, and all of a connection, may have queued and the peer has not taken. */
+	/* What one stream may have queued and the peer has not taken, when no other has anything.
+	 */
 	HTTP2_STREAM_QUEUE_BYTES_MAX = 5 << 20,
-	HTTP2_STREAMS_QUEUE_BYTES_MAX = 8 << 20,
+	/* What all of a connection may, once there is something. */
+	HTTP2_STREAMS_QUEUE_BYTES_MAX = 1 << 20,
 };
 
 /*
@@ -39,8 +41,6 @@ struct http2_stream_callbacks {
 	void (*on_data)(void *ctx, const uint8_t *data, size_t len);
 	/* The peer has said all that it will. */
 	void (*on_end)(void *ctx);
-	/* The queue is empty after http2_stream_send() had filled it. */
-	void (*on_writable)(void *ctx);
 	/*
 	 * Once, last: both sides are done (0), the stream was reset (its RFC 9113 code) or the
 	 * connection has ended (HTTP2_STREAM_LOST). `stream` is gone when this returns. Comes also
@@ -84,8 +84,8 @@ int http2_stream_respond(struct http2_stream *stream, const struct http2_field *
 			 bool end);
 
 /*
- * Queues a copy of `data`, all or nothing. 0, -ENOBUFS above HTTP2_STREAM_QUEUE_BYTES_MAX (wait for
- * on_writable) or above HTTP2_STREAMS_QUEUE_BYTES_MAX for the whole connection, -EPIPE after
+ * Queues a copy of `data`, all or nothing. 0, -ENOBUFS when there is no http2_stream_room() for it,
+ * -EPIPE after
  * http2_stream_end(), -ENOMEM.
  */
 int http2_stream_send(struct http2_stream *stream, const void *data, size_t len);

@@ -6,7 +6,6 @@
 #include "unix_socket.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -24,27 +23,38 @@ static void make_parent(const struct sockaddr_un *addr)
 	}
 }
 
-/* EAGAIN: somebody listens there and is too busy to accept. */
-static bool is_answered(const struct sockaddr_un *addr)
+/*
+ * A socket that refuses is what a killed agent left behind. Whatever else has that name, a file or
+ * a link to one, is somebody's own.
+ */
+static int check_left_behind(const struct sockaddr_un *addr)
 {
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	bool answered = fd < 0 || !connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) ||
-			errno == EAGAIN;
+	struct stat there;
+	int fd, err;
 
-	if (fd >= 0)
-		close(fd);
-	return answered;
+	if (lstat(addr->sun_path, &there))
+		return -errno;
+	if (!S_ISSOCK(there.st_mode))
+		return -EEXIST;
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0)
+		return -errno;
+	err = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) ? -errno : 0;
+	close(fd);
+	return err == -ECONNREFUSED ? 0 : -EADDRINUSE;
 }
 
-/* A socket file that nobody answers on is what a killed agent left behind. */
 static int bind_name(int fd, const struct sockaddr_un *addr)
 {
+	int err;
+
 	if (!bind(fd, (const struct sockaddr *)addr, sizeof(*addr)))
 		return 0;
 	if (errno != EADDRINUSE)
 		return -errno;
-	if (is_answered(addr))
-		return -EADDRINUSE;
+	err = check_left_behind(addr);
+	if (err)
+		return err;
 	if (unlink(addr->sun_path) || bind(fd, (const struct sockaddr *)addr, sizeof(*addr)))
 		return -errno;
 	return 0;
@@ -68,6 +78,15 @@ int unix_socket_listen(const struct sockaddr_un *addr, mode_t mode, int flags, i
 	err = -errno;
 	unix_socket_close(fd, addr);
 	return err;
+}
+
+const char *unix_socket_error(int err)
+{
+	if (err == -EADDRINUSE)
+		return "another knelld answers there";
+	if (err == -EEXIST)
+		return "a file that is no socket has that name";
+	return strerror(-err);
 }
 
 void unix_socket_close(int fd, const struct sockaddr_un *addr)

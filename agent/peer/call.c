@@ -49,7 +49,7 @@ struct call {
 	enum grpc_status status;
 	bool has_status;
 	bool violated; /* by the server: the connection is no good */
-	bool telling;  /* inside on_message: must not be freed */
+	bool telling;  /* inside a callback: must not be freed */
 	char words[GRPC_WORDS_BYTES];
 };
 
@@ -83,6 +83,7 @@ static void call_end(struct call *call, enum grpc_status status, const char *wor
 	const struct call_callbacks *callbacks = call->callbacks;
 
 	call->callbacks = NULL;
+	call->telling = true;
 	if (callbacks)
 		callbacks->on_end(call->ctx, status, words);
 	call_free(call);
@@ -105,6 +106,7 @@ static void note_status(struct call *call, const struct http2_head *head)
 
 	if (!status)
 		return;
+	call->words[0] = '\0';
 	number = strtoul(status, &rest, 10);
 	call->status = *rest || !*status || number >= GRPC_STATUSES ? GRPC_UNKNOWN
 								    : (enum grpc_status)number;
@@ -119,6 +121,9 @@ static void on_head(void *ctx, const struct http2_head *head)
 	const char *type = head->value[HTTP2_CONTENT_TYPE];
 	struct call *call = ctx;
 
+	/* 1xx: the answer is still to come. */
+	if (http && *http == '1')
+		return;
 	note_status(call, head);
 	if (call->has_status || !http)
 		return;
@@ -146,8 +151,12 @@ static bool on_message(void *ctx, const uint8_t *data, size_t len)
 static void on_data(void *ctx, const uint8_t *data, size_t len)
 {
 	struct call *call = ctx;
-	int err = grpc_read(&call->reader, data, len, on_message, call);
+	int err;
 
+	/* The words of a proxy, say, whose status has told enough. */
+	if (call->has_status)
+		return;
+	err = grpc_read(&call->reader, data, len, on_message, call);
 	if (!err)
 		return;
 	if (err == -ECANCELED)
@@ -169,6 +178,8 @@ static enum grpc_status status_of_reset(int64_t code)
 		return GRPC_CANCELLED;
 	case NGHTTP2_ENHANCE_YOUR_CALM:
 		return GRPC_RESOURCE_EXHAUSTED;
+	case NGHTTP2_INADEQUATE_SECURITY:
+		return GRPC_PERMISSION_DENIED;
 	}
 	return GRPC_INTERNAL;
 }
@@ -239,8 +250,9 @@ static void on_granted(struct conn_wait *wait, int err, const char *reason, stru
 {
 	struct call *call = LOOP_OWNER(wait, struct call, wait);
 
+	/* However it failed: without a connection the server is unavailable. */
 	if (err) {
-		call_end(call, grpc_status_of_errno(err), reason);
+		call_end(call, err == -ENOMEM ? GRPC_RESOURCE_EXHAUSTED : GRPC_UNAVAILABLE, reason);
 		return;
 	}
 	call->conn = conn;

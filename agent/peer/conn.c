@@ -43,6 +43,7 @@ int conn_cache_open(struct conn_cache **cache, struct loop *loop, struct tls_con
 	fresh->tls = tls;
 	fresh->roster = roster;
 	fresh->limits = *limits;
+	fresh->of_peer_max = CONN_ENTRY_OF_PEER_MAX;
 	fresh->hooks = hooks;
 	fresh->ctx = ctx;
 	for (i = 0; i < roster->count; i++)

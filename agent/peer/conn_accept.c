@@ -7,7 +7,9 @@
  * Happy path: a stranger -> TLS says whose certificate it is -> a peer's, or a client's that the
  * configuration admits -> it pings and asks.
  * Failure modes: nobody we know, or too many clients: turned away, with a word. It never says who
- * it is: http2 times out, and only so many may wait for that.
+ * it is: http2 times out, and only so many may wait for that. Too many of one peer: one that it
+ * does not use gives way, the oldest first, since that is the one it may have forgotten; with a
+ * word for all that come in a row.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -22,6 +24,49 @@ static void turned_away(const struct conn *conn, const char *reason)
 	cache->hooks->refused(cache->ctx, &from, reason);
 }
 
+/* More than so many of one peer, with no such pause between them, are one storm. */
+#define CROWD_PAUSE_NS UINT64_C(60000000000)
+
+static void tell_crowded(struct conn_line *line, const struct conn *conn)
+{
+	uint64_t now_ns = loop_now_ns(conn->book->loop);
+	char reason[160];
+
+	if (!line->crowded_ns || now_ns - line->crowded_ns > CROWD_PAUSE_NS) {
+		snprintf(reason, sizeof(reason),
+			 "'%.64s' has %u connections open already: unused ones give way",
+			 line->peer->name, line->accepted_count);
+		turned_away(conn, reason);
+	}
+	line->crowded_ns = now_ns;
+}
+
+/* The oldest without calls goes, so that what is in use is not cut for what may never be. */
+static bool give_way(struct conn_line *line)
+{
+	struct conn *each;
+
+	TAILQ_FOREACH(each, &line->accepted, of_list)
+		if (!http2_streams_open(each->http2))
+			break;
+	if (each)
+		conn_line_end(each, NULL);
+	return each;
+}
+
+static bool adopt_of_peer(struct conn *conn, struct conn_line *line)
+{
+	if (line->accepted_count >= line->cache->of_peer_max) {
+		tell_crowded(line, conn);
+		if (!give_way(line))
+			return false;
+	}
+	conn->peer = line->peer;
+	line->accepted_count++;
+	conn_entry_move(conn, &line->accepted);
+	return true;
+}
+
 /* Its certificate says who it is; what it claims otherwise does not count. */
 static bool adopt(struct conn *conn, const char *name)
 {
@@ -29,11 +74,8 @@ static bool adopt(struct conn *conn, const char *name)
 	struct roster_peer *peer = roster_by_name(cache->roster, name);
 	char reason[160];
 
-	if (peer) {
-		conn->peer = peer;
-		conn_entry_move(conn, &cache->lines[peer->index].accepted);
-		return true;
-	}
+	if (peer)
+		return adopt_of_peer(conn, &cache->lines[peer->index]);
 	if (!cache->hooks->admits || !cache->hooks->admits(cache->ctx, name))
 		snprintf(reason, sizeof(reason),
 			 "certificate is of '%.64s', which is no peer of ours", name);

@@ -3,7 +3,7 @@
  * conn_age.c - when a pooled connection has been idle for too long, and when it is old. See
  * conn_age.h.
  *
- * Room: peer. Pure but for jitter; called by conn_line.c.
+ * Room: peer. Pure but for jitter; called by conn_chore.c.
  */
 #include "peer/conn_age.h"
 #include "peer/jitter.h"

@@ -2,7 +2,7 @@
 /*
  * conn_age.h - when a pooled connection has been idle for too long, and when it is old.
  *
- * Room: peer. Pure but for jitter. Called by conn_line.c, which does what follows from it.
+ * Room: peer. Pure but for jitter. Called by conn_chore.c, which does what follows from it.
  */
 #ifndef KNELL_PEER_CONN_AGE_H
 #define KNELL_PEER_CONN_AGE_H

@@ -28,6 +28,13 @@
 #define CONN_ENTRY_STRANGERS_MAX	    256
 #define CONN_ENTRY_STRANGERS_PER_SOURCE_MAX 16
 
+/*
+ * Connections that were accepted from one peer. It may dial as many as per_peer in its
+ * configuration allows, which is 4,096 at most and not ours to know; the others are those that it
+ * replaces and those that it has lost and we have not.
+ */
+#define CONN_ENTRY_OF_PEER_MAX (4096 + 256)
+
 /* What an eviction touches stands first. */
 struct conn {
 	TAILQ_ENTRY(conn) of_list;  /* its peer's or the strangers', least recently leased first */

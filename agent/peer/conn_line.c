@@ -2,8 +2,8 @@
 /*
  * conn_line.c - the line to one peer. See conn_line.h.
  *
- * Room: peer. Calls conn_entry, conn_queue, conn_ping, conn_age, dial and io/http2; called by
- * conn.c and conn_accept.c.
+ * Room: peer. Calls conn_entry, conn_queue, conn_chore, dial and io/http2; called by conn.c,
+ * conn_accept.c and conn_chore.c.
  *
  * Happy path: attempt -> on_ready -> in the list, leased and returned any number of times. The
  * first connection to a peer is the heartbeat's; once it stands the pool is filled up, one dial at
@@ -13,11 +13,12 @@
  *
  * Failure modes: an attempt fails: dial.c backs off, and when nothing else is ready, who waits is
  * told why. A connection closes: out of the list, dialled again. The peer says GOAWAY while calls
- * go on: retired. A PONG is late: told, nothing else. The peer is lost or dead: no dial at all
- * until conn_line_allow(); the probes will hear its return.
+ * go on: retired. The peer is lost or dead: no dial at all until conn_line_allow(); the probes will
+ * hear its return.
  */
 #include <errno.h>
 #include <string.h>
+#include "peer/conn_chore.h"
 #include "peer/conn_line.h"
 
 struct conn_cache *conn_line_cache(const struct conn *conn)
@@ -57,8 +58,7 @@ static void forget_dial_error(struct conn_line *line)
 
 /* ---- the end of a connection ---- */
 
-/* @change is one more or one less. */
-static void count_late(struct conn_line *line, int change)
+void conn_line_late(struct conn_line *line, int change)
 {
 	const struct conn_cache *cache = line->cache;
 	bool was_late = line->late;
@@ -81,14 +81,18 @@ static void forget(struct conn *conn)
 	struct conn_line *line = conn_line_of(conn);
 	const struct conn_cache *cache = conn_line_cache(conn);
 
-	if (!line || conn->role == CONN_ACCEPTED)
+	if (!line)
 		return;
+	if (conn->role == CONN_ACCEPTED) {
+		line->accepted_count--;
+		return;
+	}
 	if (conn->state == CONN_READY || conn->state == CONN_LEASED)
 		line->ready--;
 	no_longer_old(line, conn);
 	dial_done(&line->dial, conn);
 	if (conn->ping.late)
-		count_late(line, -1);
+		conn_line_late(line, -1);
 	if (line->heartbeat == conn) {
 		line->heartbeat = NULL;
 		cache->hooks->heartbeat(cache->ctx, line->peer, NULL);
@@ -120,6 +124,14 @@ static void retire(struct conn *conn)
 	conn->state = CONN_RETIRING;
 }
 
+void conn_line_leave(struct conn *conn)
+{
+	struct conn_line *line = conn_line_of(conn);
+
+	retire(conn);
+	settle_soon(line);
+}
+
 /* As many old ones as there are new ones too many. */
 static void retire_replaced(struct conn_line *line)
 {
@@ -135,65 +147,23 @@ static void retire_replaced(struct conn_line *line)
 		line->idled--;
 }
 
-/* Its place stays empty until somebody needs it; the heartbeat's never does. */
-static void idle_away(struct conn *conn)
+void conn_line_idle_away(struct conn *conn)
 {
 	struct conn_line *line = conn_line_of(conn);
 
 	leave(conn);
+	/* The heartbeat's place is never left empty. */
 	if (line->ready < wanted(line) && wanted(line) > 1)
 		line->idled++;
 }
 
-/* ---- what is due from time to time ---- */
-
-static void arm_chore(struct conn *conn)
+void conn_line_replace(struct conn *conn)
 {
-	const struct conn_line *line = conn_line_of(conn);
-	uint64_t ping_ns = conn_ping_next_ns(&conn->ping);
-	uint64_t age_ns =
-		conn_age_next_ns(&conn->age, &line->cache->limits, conn->leases > 0, now_of(line));
-	uint64_t next_ns = ping_ns < age_ns ? ping_ns : age_ns;
-
-	if (next_ns != UINT64_MAX)
-		loop_arm(conn->book->loop, &conn->chore, next_ns);
-}
-
-static void on_chore(struct timer *timer)
-{
-	struct conn *conn = LOOP_OWNER(timer, struct conn, chore);
 	struct conn_line *line = conn_line_of(conn);
-	const struct conn_limits *limits = &line->cache->limits;
-	uint64_t now_ns = now_of(line);
 
-	if (conn->ended)
-		return;
-	if (conn->state != CONN_RETIRING && http2_is_leaving(conn->http2)) {
-		retire(conn);
-		settle_soon(line);
-	} else if (conn->state == CONN_READY && conn_age_is_idle(&conn->age, limits, now_ns)) {
-		idle_away(conn);
-	}
-	if (conn->ended)
-		return;
-	if (conn_ping_run(&conn->ping, limits, conn->http2, conn->leases > 0, now_ns))
-		count_late(line, 1);
-	if (conn_age_becomes_old(&conn->age, now_ns) && conn->state != CONN_RETIRING) {
-		conn->old = true;
-		line->old++;
-		settle_soon(line);
-	}
-	arm_chore(conn);
-}
-
-static void begin_chores(struct conn *conn)
-{
-	const struct conn_line *line = conn_line_of(conn);
-
-	conn_ping_begin(&conn->ping, &line->cache->limits, now_of(line));
-	conn_age_begin(&conn->age, &line->cache->limits, now_of(line));
-	conn->chore.fire = on_chore;
-	arm_chore(conn);
+	conn->old = true;
+	line->old++;
+	settle_soon(line);
 }
 
 /* ---- what a dialled connection tells ---- */
@@ -216,7 +186,7 @@ static void on_ready(void *ctx, const char *peer_name)
 		line->heartbeat = conn;
 		cache->hooks->heartbeat(cache->ctx, line->peer, conn->http2);
 	} else {
-		begin_chores(conn);
+		conn_chore_begin(conn);
 	}
 	retire_replaced(line);
 	if (conn_queue_waits(&line->queue))
@@ -230,17 +200,13 @@ static void on_ping_ack(void *ctx, const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 	struct conn_line *line = conn_line_of(conn);
 	const struct conn_cache *cache = line->cache;
 
-	if (conn->ended)
+	/* Who answers before it is ready was not asked. */
+	if (conn->ended || conn->state == CONN_CONNECTING)
 		return;
 	/* Not before: a server that turns us away does so after our side of TLS is done. */
 	dial_proven(&line->dial);
-	if (!conn_ping_is_ours(opaque)) {
+	if (!conn_chore_pong(conn, opaque) && conn == line->heartbeat)
 		cache->hooks->ping_ack(cache->ctx, line->peer, opaque);
-		return;
-	}
-	if (conn_ping_ack(&conn->ping, &cache->limits, opaque, now_of(line)))
-		count_late(line, -1);
-	arm_chore(conn);
 }
 
 static void dial_failed(struct conn_line *line, int err, const char *reason)
@@ -397,7 +363,7 @@ void conn_line_returned(struct conn *conn)
 	struct conn_line *line = conn_line_of(conn);
 
 	if (!conn->leases) {
-		conn_age_unused(&conn->age, now_of(line));
+		conn_chore_returned(conn);
 		if (conn->state == CONN_RETIRING)
 			leave(conn);
 	}

@@ -3,8 +3,8 @@
  * conn_line.h - the line to one peer: how many connections it has and lacks, who leases them and
  * who waits; and what all lines of a cache share.
  *
- * Room: peer. Calls conn_entry, conn_queue, conn_ping, conn_age, dial and io/http2. Called by
- * conn.c and conn_accept.c only.
+ * Room: peer. Calls conn_entry, conn_queue, conn_chore, dial and io/http2. Called by conn.c,
+ * conn_accept.c and conn_chore.c only.
  */
 #ifndef KNELL_PEER_CONN_LINE_H
 #define KNELL_PEER_CONN_LINE_H
@@ -20,7 +20,9 @@ struct conn_line {
 	struct roster_peer *peer;
 	struct dial dial;
 	struct conn_list dialled;
-	struct conn_list accepted;
+	struct conn_list accepted; /* the oldest first */
+	unsigned int accepted_count;
+	uint64_t crowded_ns;	/* when these were too many the last time; 0: never */
 	struct conn *heartbeat; /* ready */
 	unsigned int ready;	/* dialled ones that can be leased */
 	unsigned int old;	/* of these, to be replaced */
@@ -37,6 +39,7 @@ struct conn_cache {
 	struct tls_context *tls;
 	struct roster *roster;
 	struct conn_limits limits;
+	unsigned int of_peer_max; /* CONN_ENTRY_OF_PEER_MAX, but in tests */
 	const struct conn_hooks *hooks;
 	void *ctx;
 	struct conn_line *lines; /* one per roster place */
@@ -54,6 +57,18 @@ struct conn_line *conn_line_of(const struct conn *conn);
 
 /** conn_line_end - conn_entry_end(), and what follows from it here, for any connection. */
 void conn_line_end(struct conn *conn, struct conn_cause *cause);
+
+/** conn_line_late - a PONG has become late, @change is 1; or it is so no more, -1. */
+void conn_line_late(struct conn_line *line, int change);
+
+/** conn_line_leave - the peer lets nobody begin anything on @conn any more: replaced. */
+void conn_line_leave(struct conn *conn);
+
+/** conn_line_idle_away - @conn leaves, and its place stays empty until somebody needs it. */
+void conn_line_idle_away(struct conn *conn);
+
+/** conn_line_replace - @conn is old: another is dialled, then it retires. */
+void conn_line_replace(struct conn *conn);
 
 /** conn_line_refuses - why nobody gets a connection: -EHOSTDOWN, -ENETDOWN; or 0. */
 int conn_line_refuses(const struct conn_line *line);

@@ -2,12 +2,13 @@
 /*
  * conn_ping.c - HTTP/2 PINGs on one connection. See conn_ping.h.
  *
- * Room: peer. Calls io/http2 and jitter; called by conn_line.c.
+ * Room: peer. Calls io/http2 and jitter; called by conn_chore.c.
  *
  * Happy path: due -> sent -> answered -> due again an interval later.
  * Failure modes: no PONG within the timeout: late, until it comes, and no further PING is stacked
  * upon it. The kernel repeats what we sent: that is silence, which the detector judges; looked at
- * again a timeout later. The queue is full: this round is left out.
+ * again a timeout later. The queue is full: this round is left out. A PONG that nobody asked for,
+ * or before conn_ping_begin(): ignored.
  */
 #include <linux/tcp.h>
 #include <netinet/in.h>
@@ -81,7 +82,6 @@ bool conn_ping_is_ours(const uint8_t opaque[HTTP2_OPAQUE_BYTES])
 bool conn_ping_ack(struct conn_ping *ping, const struct conn_limits *limits,
 		   const uint8_t opaque[HTTP2_OPAQUE_BYTES], uint64_t now_ns)
 {
-	bool late = ping->late;
 	uint32_t number;
 
 	memcpy(&number, opaque + sizeof(magic), sizeof(number));
@@ -90,7 +90,7 @@ bool conn_ping_ack(struct conn_ping *ping, const struct conn_limits *limits,
 	ping->sent_ns = 0;
 	ping->late = false;
 	ping->due_ns = now_ns + limits->ping_interval_ns;
-	return late;
+	return true;
 }
 
 uint64_t conn_ping_next_ns(const struct conn_ping *ping)

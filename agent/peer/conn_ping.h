@@ -2,8 +2,8 @@
 /*
  * conn_ping.h - HTTP/2 PINGs on one connection, beside the heartbeat's, and whether a PONG is late.
  *
- * Room: peer. Calls io/http2 and jitter. Called by conn_line.c, whose timer looks after it: nothing
- * here runs by itself.
+ * Room: peer. Calls io/http2 and jitter. Called by conn_chore.c, whose timer looks after it:
+ * nothing here runs by itself.
  *
  * A late PONG tells that the peer's program is busy, or that the answer waits behind data. Both
  * pass, so it is told and nothing is closed.
@@ -35,7 +35,10 @@ bool conn_ping_run(struct conn_ping *ping, const struct conn_limits *limits, str
 /** conn_ping_is_ours - not the heartbeat's, nor anybody else's. */
 bool conn_ping_is_ours(const uint8_t opaque[HTTP2_OPAQUE_BYTES]);
 
-/** conn_ping_ack - a PONG with @opaque, which is ours. True when it was late. */
+/**
+ * conn_ping_ack - a PONG with @opaque, which looks like ours. False when it answers nothing that
+ * was sent: peers may say so at any time. Else it is late no longer, if it was.
+ */
 bool conn_ping_ack(struct conn_ping *ping, const struct conn_limits *limits,
 		   const uint8_t opaque[HTTP2_OPAQUE_BYTES], uint64_t now_ns);
 

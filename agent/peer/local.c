@@ -17,7 +17,7 @@
 #include "peer/local.h"
 
 /* Programs share one connection for all their calls; a host has not that many. */
-#define CONNECTIONS_MAX 256
+#define CONNECTIONS_MAX 64
 #define BACKLOG		64
 
 struct guest {
@@ -29,6 +29,7 @@ struct guest {
 struct local {
 	struct loop *loop;
 	struct serve *serve;
+	struct serve_door *door;
 	struct listener *listener;
 	LIST_HEAD(, guest) guests;
 	unsigned int count;
@@ -46,7 +47,7 @@ static void on_request(void *ctx, struct http2_stream *stream, const struct http
 {
 	struct guest *guest = ctx;
 
-	serve_request(guest->local->serve, stream, head);
+	serve_request(guest->local->serve, guest->local->door, stream, head);
 }
 
 static void on_close(void *ctx, int err, const char *reason)
@@ -77,7 +78,7 @@ static void on_accepted(void *ctx, int fd)
 }
 
 int local_open(struct local **local, struct loop *loop, const struct sockaddr *addr,
-	       struct serve *serve)
+	       struct serve *serve, struct serve_door *door)
 {
 	struct local *fresh = calloc(1, sizeof(*fresh));
 	int err;
@@ -86,6 +87,7 @@ int local_open(struct local **local, struct loop *loop, const struct sockaddr *a
 		return -ENOMEM;
 	fresh->loop = loop;
 	fresh->serve = serve;
+	fresh->door = door;
 	LIST_INIT(&fresh->guests);
 	err = listen_open(loop, addr, BACKLOG, on_accepted, fresh, &fresh->listener);
 	if (err) {

@@ -14,9 +14,13 @@
 
 struct local;
 
-/** local_open - serve at @addr: AF_UNIX or a loopback address. 0, -ENOMEM, or as listen_open(). */
+/**
+ * local_open - serve at @addr: AF_UNIX or a loopback address.
+ *
+ * @door outlives @serve. 0, -ENOMEM, or as listen_open().
+ */
 int local_open(struct local **local, struct loop *loop, const struct sockaddr *addr,
-	       struct serve *serve);
+	       struct serve *serve, struct serve_door *door);
 
 /** local_close - end all connections. Before serve_close(). NULL is allowed. */
 void local_close(struct local *local);

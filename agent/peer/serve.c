@@ -22,7 +22,7 @@
 #include <sys/queue.h>
 #include "peer/serve.h"
 
-/* Of all requests that have begun and not come whole: those who begin many must not fill memory. */
+/* Of all requests of a door that have begun and not come whole: many must not fill memory. */
 #define PARTIAL_BYTES_MAX (16U << 20)
 /* What a call may have queued before it is refused a further reply. */
 #define REPLIES_BYTES_MAX (256U << 10)
@@ -34,8 +34,10 @@ struct serve_call {
 	const struct serve_method *method;
 	void *ctx;
 	struct grpc_reader reader;
-	size_t counted_bytes; /* of it, in serve->partial_bytes */
-	struct timer deadline;
+	struct serve_door *door;
+	size_t counted_bytes;  /* of the reader, in door->partial_bytes */
+	struct timer deadline; /* the request's, then the client's */
+	uint64_t deadline_ns;  /* the client's; UINT64_MAX: none */
 	void (*gone)(void *ctx);
 	void *gone_ctx;
 	bool headed; /* the response's head is on its way */
@@ -53,7 +55,6 @@ struct serve {
 	struct loop *loop;
 	SLIST_HEAD(, table) tables;
 	LIST_HEAD(, serve_call) calls;
-	size_t partial_bytes; /* of all readers */
 };
 
 static const struct http2_field answer_head[] = {
@@ -66,7 +67,7 @@ enum { ANSWER_FIELDS = sizeof(answer_head) / sizeof(answer_head[0]) };
 static void call_free(struct serve_call *call)
 {
 	LIST_REMOVE(call, entry);
-	call->serve->partial_bytes -= call->counted_bytes;
+	call->door->partial_bytes -= call->counted_bytes;
 	loop_disarm(call->serve->loop, &call->deadline);
 	grpc_read_free(&call->reader);
 	free(call);
@@ -138,19 +139,34 @@ void serve_watch(struct serve_call *call, void (*gone)(void *ctx), void *ctx)
 
 /* ---- what the stream tells ---- */
 
+static void arm(struct serve_call *call, uint64_t deadline_ns)
+{
+	if (deadline_ns == UINT64_MAX)
+		loop_disarm(call->serve->loop, &call->deadline);
+	else
+		loop_arm(call->serve->loop, &call->deadline, deadline_ns);
+}
+
 static bool on_message(void *ctx, const uint8_t *data, size_t len)
 {
 	struct serve_call *call = ctx;
+	uint8_t *body = call->reader.body; /* @data may lie there */
 
+	call->reader.body = NULL;
+	call->reader.body_room = 0;
+	call->door->partial_bytes -= call->counted_bytes;
+	call->counted_bytes = 0;
+	arm(call, call->deadline_ns);
 	call->run = true;
 	call->method->run(call->ctx, call, data, len);
+	free(body);
 	return false;
 }
 
 static void on_data(void *ctx, const uint8_t *data, size_t len)
 {
 	struct serve_call *call = ctx;
-	struct serve *serve = call->serve;
+	struct serve_door *door = call->door;
 	int err;
 
 	/* What follows the message is none of ours: one request has one. */
@@ -159,14 +175,14 @@ static void on_data(void *ctx, const uint8_t *data, size_t len)
 	err = grpc_read(&call->reader, data, len, on_message, call);
 	if (err == -ECANCELED)
 		return; /* it has run, and may be gone */
-	serve->partial_bytes += call->reader.body_room - call->counted_bytes;
+	door->partial_bytes += call->reader.body_room - call->counted_bytes;
 	call->counted_bytes = call->reader.body_room;
-	if (!err && serve->partial_bytes > PARTIAL_BYTES_MAX)
+	if (!err && door->partial_bytes > PARTIAL_BYTES_MAX)
 		err = -ENOBUFS;
 	if (err == -EMSGSIZE)
 		serve_finish(call, GRPC_RESOURCE_EXHAUSTED, "the message is too long");
 	else if (err == -EOPNOTSUPP)
-		serve_finish(call, GRPC_UNIMPLEMENTED, "compressed messages are not read");
+		serve_finish(call, GRPC_INTERNAL, "compressed, and the head does not say so");
 	else if (err)
 		serve_finish(call, GRPC_RESOURCE_EXHAUSTED, "out of memory for requests");
 }
@@ -176,7 +192,7 @@ static void on_end(void *ctx)
 	struct serve_call *call = ctx;
 
 	if (!call->run)
-		serve_finish(call, GRPC_INVALID_ARGUMENT,
+		serve_finish(call, GRPC_UNIMPLEMENTED,
 			     grpc_read_partial(&call->reader) ? "the message is cut short"
 							      : "the request has no message");
 }
@@ -236,11 +252,11 @@ static bool is_grpc(const char *type)
 	return !next || next == '+' || next == ';';
 }
 
-static void begin(struct serve *serve, struct http2_stream *stream,
+static void begin(struct serve *serve, struct serve_door *door, struct http2_stream *stream,
 		  const struct serve_method *method, void *ctx, const char *timeout)
 {
 	struct serve_call *call = calloc(1, sizeof(*call));
-	uint64_t timeout_ns = 0;
+	uint64_t now_ns = loop_now_ns(serve->loop), timeout_ns = UINT64_MAX;
 
 	if (!call || (timeout && grpc_timeout_parse(timeout, &timeout_ns))) {
 		send_status(stream, false, call ? GRPC_INVALID_ARGUMENT : GRPC_RESOURCE_EXHAUSTED,
@@ -249,6 +265,7 @@ static void begin(struct serve *serve, struct http2_stream *stream,
 		return;
 	}
 	call->serve = serve;
+	call->door = door;
 	call->stream = stream;
 	call->method = method;
 	call->ctx = ctx;
@@ -256,11 +273,27 @@ static void begin(struct serve *serve, struct http2_stream *stream,
 	call->deadline.fire = on_deadline;
 	LIST_INSERT_HEAD(&serve->calls, call, entry);
 	http2_stream_take(stream, &stream_callbacks, call);
-	if (timeout && timeout_ns < UINT64_MAX - loop_now_ns(serve->loop))
-		loop_arm(serve->loop, &call->deadline, loop_now_ns(serve->loop) + timeout_ns);
+	call->deadline_ns = timeout_ns < UINT64_MAX - now_ns ? now_ns + timeout_ns : UINT64_MAX;
+	arm(call, timeout_ns < SERVE_REQUEST_TIMEOUT_NS ? call->deadline_ns
+							: now_ns + SERVE_REQUEST_TIMEOUT_NS);
 }
 
-void serve_request(struct serve *serve, struct http2_stream *stream, const struct http2_head *head)
+/* The client may ask again without: what we read stands in the answer. */
+static void refuse_encoding(struct http2_stream *stream)
+{
+	const struct http2_field head[] = {
+		{":status", "200"},
+		{"content-type", "application/grpc"},
+		{"grpc-accept-encoding", "identity"},
+		{"grpc-status", "12"},
+		{"grpc-message", "compressed messages are not read"},
+	};
+
+	http2_stream_respond(stream, head, sizeof(head) / sizeof(head[0]), true);
+}
+
+void serve_request(struct serve *serve, struct serve_door *door, struct http2_stream *stream,
+		   const struct http2_head *head)
 {
 	const char *method = head->value[HTTP2_METHOD], *path = head->value[HTTP2_PATH];
 	const char *encoding = head->value[HTTP2_GRPC_ENCODING];
@@ -279,9 +312,9 @@ void serve_request(struct serve *serve, struct http2_stream *stream, const struc
 	if (!found)
 		send_status(stream, false, GRPC_UNIMPLEMENTED, "no such method");
 	else if (encoding && strcmp(encoding, "identity"))
-		send_status(stream, false, GRPC_UNIMPLEMENTED, "compressed messages are not read");
+		refuse_encoding(stream);
 	else
-		begin(serve, stream, found, ctx, head->value[HTTP2_GRPC_TIMEOUT]);
+		begin(serve, door, stream, found, ctx, head->value[HTTP2_GRPC_TIMEOUT]);
 }
 
 int serve_open(struct serve **serve, struct loop *loop)

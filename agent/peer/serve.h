@@ -21,6 +21,18 @@
 struct serve;
 struct serve_call; /* one call that a client has made */
 
+/*
+ * Where requests come in, embedded there and zeroed: what has begun to come through one door and is
+ * not whole is bounded by itself, so that strangers at one take nothing from those at another. Must
+ * outlive the server.
+ */
+struct serve_door {
+	size_t partial_bytes;
+};
+
+/* A request must be whole by then. */
+#define SERVE_REQUEST_TIMEOUT_NS UINT64_C(30000000000)
+
 struct serve_method {
 	const char *path; /* "/knell.v1.Peer/Ping" */
 	/*
@@ -41,7 +53,8 @@ void serve_close(struct serve *serve);
 int serve_add(struct serve *serve, const struct serve_method *methods, size_t count, void *ctx);
 
 /** serve_request - for http2_callbacks.on_request: takes @stream in any case. */
-void serve_request(struct serve *serve, struct http2_stream *stream, const struct http2_head *head);
+void serve_request(struct serve *serve, struct serve_door *door, struct http2_stream *stream,
+		   const struct http2_head *head);
 
 /**
  * serve_reply - send one message of the answer. 0, or a negative errno: the client reads too slowly

@@ -289,7 +289,8 @@ VERDICT_INLINE int verdict_is_harsh(__u32 state)
  *
  * Law 1, slower and never wrong: while connections that do not tell by themselves (KNELL_SOCK_DEAF)
  * have not been looked at since the silence began, it goes no further. An agent that is starved or
- * stopped looks late, and the verdict comes late.
+ * stopped looks late, and the verdict comes late. Nor does it go back: a sweep that grows old has
+ * refuted nothing.
  */
 VERDICT_INLINE __u32 verdict_judge(const struct verdict_peer *peer, const struct verdict_rule *rule,
 				   const struct verdict_view *view)
@@ -306,7 +307,7 @@ VERDICT_INLINE __u32 verdict_judge(const struct verdict_peer *peer, const struct
 	if (silence->phi_md < rule->lost_md || peer->tuple_count < rule->min_tuples)
 		return VERDICT_SUSPECT;
 	if (view->unasked)
-		return verdict_is_harsh(peer->state) ? peer->state : VERDICT_SUSPECT;
+		return peer->state > VERDICT_SUSPECT ? peer->state : VERDICT_SUSPECT;
 	if (verdict_alone(peer, view)) {
 		if (view->silent >= 2)
 			return VERDICT_ISOLATED;

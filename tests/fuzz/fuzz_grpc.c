@@ -13,6 +13,7 @@
 #include "peer/grpc.h"
 
 #define LIMIT_UNIT 64
+#define ALMOST	   0.999999 /* a double is not exact up there */
 
 enum kind { KIND_FRAMES, KIND_TIMEOUT, KIND_WORDS, KIND_STATUS, KINDS };
 
@@ -112,20 +113,61 @@ static void frames(struct input input)
 
 /* ---- texts ---- */
 
+static double ns_of_unit(char unit)
+{
+	switch (unit) {
+	case 'H':
+		return 3600e9;
+	case 'M':
+		return 60e9;
+	case 'S':
+		return 1e9;
+	case 'm':
+		return 1e6;
+	case 'u':
+		return 1e3;
+	}
+	return 1;
+}
+
 /* What is understood can be said, and is understood as no more than that. */
 static void timeout(const char *text)
 {
 	char said[GRPC_TIMEOUT_BYTES];
 	uint64_t timeout_ns = 0, again_ns = 0;
+	double meant_ns;
 
 	if (grpc_timeout_parse(text, &timeout_ns)) {
 		FUZZ_HOLDS(!timeout_ns);
 		return;
 	}
 	FUZZ_HOLDS(strlen(text) <= 9);
+	meant_ns = (double)strtoul(text, NULL, 10) * ns_of_unit(text[strlen(text) - 1]);
+	if (meant_ns >= (double)UINT64_MAX)
+		FUZZ_HOLDS(timeout_ns == UINT64_MAX);
+	else
+		FUZZ_HOLDS(timeout_ns >= (uint64_t)(meant_ns * ALMOST));
 	grpc_timeout_text(said, timeout_ns);
 	FUZZ_HOLDS(!grpc_timeout_parse(said, &again_ns));
 	FUZZ_HOLDS(again_ns <= timeout_ns && timeout_ns - again_ns <= timeout_ns / 1000);
+}
+
+static bool is_hex(char c)
+{
+	return c && strchr("0123456789abcdefABCDEF", c);
+}
+
+/* As many characters as there are, each well-formed escape being one: nothing is hidden by a NUL.
+ */
+static size_t decoded_length(const char *text)
+{
+	size_t len = 0;
+
+	for (; *text; text++, len++)
+		if (*text == '%' && is_hex(text[1]) && is_hex(text[2]) &&
+		    (text[1] != '0' || text[2] != '0'))
+			text += 2;
+	return len < GRPC_WORDS_BYTES ? len : GRPC_WORDS_BYTES - 1;
 }
 
 static void words(const char *text)
@@ -134,7 +176,7 @@ static void words(const char *text)
 	size_t i, len;
 
 	FUZZ_HOLDS(grpc_words_decode(decoded, text) == decoded);
-	FUZZ_HOLDS(strlen(decoded) < sizeof(decoded) && strlen(decoded) <= strlen(text));
+	FUZZ_HOLDS(strlen(decoded) == decoded_length(text));
 	FUZZ_HOLDS(grpc_words_encode(encoded, decoded) == encoded);
 	len = strlen(encoded);
 	FUZZ_HOLDS(len < sizeof(encoded));

@@ -403,7 +403,6 @@ static const struct http2_stream_callbacks stream_callbacks = {
 	.on_head = on_stream_head,
 	.on_data = on_stream_data,
 	.on_end = on_stream_event,
-	.on_writable = on_stream_event,
 	.on_close = on_stream_close,
 };
 

@@ -74,7 +74,7 @@ static void on_request(void *ctx, struct http2_stream *stream, const struct http
 {
 	struct call_pair *pair = ctx;
 
-	serve_request(pair->serve, stream, head);
+	serve_request(pair->serve, &pair->door, stream, head);
 }
 
 static bool on_admits(void *ctx, const char *name)

@@ -23,6 +23,7 @@ struct call_pair {
 	struct conn_cache *cache_a, *cache_b;
 	struct call_book *book; /* a's */
 	struct serve *serve;	/* b's */
+	struct serve_door door;
 	struct timer look;
 	bool (*wanted)(void);
 	uint64_t deadline_ns;

@@ -35,6 +35,8 @@ struct conn_node {
 	char path[64];	       /* of the last request */
 	const char *admitted;  /* whoever may ask and is no peer */
 	bool takes_no_request; /* as if nobody served */
+	bool keeps_requests;   /* and never answers them */
+	bool takes_any_pong;   /* not only to the PINGs that the tests send */
 	struct sockaddr_storage refused_from;
 	enum conn_role first_role;
 	bool single_flight;
@@ -78,6 +80,10 @@ void twins_listen(uint16_t port);
 
 /* What is read from b and not yet given to a comes through now, and all that follows. */
 void twins_resume(void);
+
+/* b says PONG with @opaque, unasked, on every connection that it has accepted and that can speak.
+ */
+void twins_pong(const char *opaque);
 
 /* Runs the loop until @condition, which must come true. */
 void twins_run_until(bool (*condition)(void));

@@ -28,7 +28,7 @@ struct asked {
 	unsigned int messages;
 	size_t bytes;
 	char words[GRPC_WORDS_BYTES];
-	bool cancel_on_message;
+	bool cancel_on_message, cancel_on_end;
 };
 
 static struct call_pair pair;
@@ -175,6 +175,8 @@ static void on_end(void *ctx, enum grpc_status status, const char *words)
 	ck_assert_int_eq(one->status, NOT_TOLD);
 	one->status = status;
 	snprintf(one->words, sizeof(one->words), "%s", words);
+	if (one->cancel_on_end)
+		call_cancel(one->call);
 }
 
 static const struct call_callbacks callbacks = {.on_message = on_message, .on_end = on_end};
@@ -254,6 +256,17 @@ START_TEST(unknown_method)
 	ck_assert_int_eq(ask(0, "/test/None", "x", 0), 0);
 	run_until(first_ended);
 	ck_assert_int_eq(asked[0].status, GRPC_UNIMPLEMENTED);
+}
+END_TEST
+
+/* Too late, and harmless. */
+START_TEST(cancelled_inside_its_end)
+{
+	asked[0].cancel_on_end = true;
+	ck_assert_int_eq(ask(0, "/test/Echo", "x", 0), 0);
+	run_until(first_ended);
+	ck_assert_int_eq(asked[0].status, GRPC_OK);
+	ck_assert_uint_eq(call_in_flight(pair.book), 0);
 }
 END_TEST
 
@@ -434,6 +447,7 @@ int main(void)
 	tcase_add_test(connected, many_are_answered);
 	tcase_add_test(connected, is_told_what_failed);
 	tcase_add_test(connected, unknown_method);
+	tcase_add_test(connected, cancelled_inside_its_end);
 	tcase_add_test(connected, hears_a_stream);
 	tcase_add_test(connected, wide_answer);
 	tcase_add_test(connected, deadline_passes_on_both_sides);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "conn_twins.h"
+#include "peer/conn_line.h"
 
 static void setup_stranger(void)
 {
@@ -197,6 +198,148 @@ START_TEST(bounds_the_clients)
 }
 END_TEST
 
+/* ---- too many of one peer ---- */
+
+static bool newcomer_is_ready, newcomer_has_ended;
+
+static void on_newcomer_ready(void *ctx, const char *name)
+{
+	(void)ctx;
+	(void)name;
+	newcomer_is_ready = true;
+}
+
+static void on_newcomer_close(void *ctx, int err, const char *reason)
+{
+	(void)ctx;
+	(void)err;
+	(void)reason;
+	newcomer_has_ended = true;
+}
+
+static const struct http2_callbacks newcomer_callbacks = {
+	.on_ready = on_newcomer_ready,
+	.on_close = on_newcomer_close,
+};
+
+static bool newcomer_is_judged(void)
+{
+	return newcomer_is_ready || newcomer_has_ended;
+}
+
+/* One connection more than a's cache would make; b has heard of it, and done what it does. */
+static struct http2 *come(void)
+{
+	const struct sockaddr *addr = (const struct sockaddr *)&twins_peer(&twins.a)->addr;
+	struct http2 *http2 = NULL;
+
+	newcomer_is_ready = newcomer_has_ended = false;
+	ck_assert_int_eq(http2_client(twins.loop, addr, twins.a.tls, "b", NULL, &newcomer_callbacks,
+				      NULL, &http2),
+			 0);
+	twins_run_until(newcomer_is_judged);
+	twins_run_for(50);
+	return http2;
+}
+
+/* All of a's connections stand, no other is dialled, and b keeps no more. */
+static void fill_to_the_brim(void)
+{
+	twins_fill();
+	twins.b.cache->of_peer_max = TWINS_POOL;
+	conn_allow(twins.a.cache, twins_peer(&twins.a), false);
+}
+
+START_TEST(the_oldest_unused_gives_way)
+{
+	struct http2 *newcomers[TWINS_POOL];
+	struct conn_listing before, listing;
+	unsigned int i;
+
+	fill_to_the_brim();
+	before = twins_list(&twins.b);
+	for (i = 0; i < TWINS_POOL; i++) {
+		newcomers[i] = come();
+		ck_assert(!newcomer_has_ended);
+		listing = twins_list(&twins.b);
+		ck_assert_uint_eq(listing.count, TWINS_POOL);
+		ck_assert_uint_gt(listing.entries[0].id, before.entries[i].id);
+		ck_assert_uint_gt(listing.entries[TWINS_POOL - 1].id,
+				  before.entries[TWINS_POOL - 1].id);
+	}
+	ck_assert_uint_eq(twins_list(&twins.a).count, 0);
+	/* However many there are, it is one event. */
+	ck_assert_int_eq(twins.b.refused, 1);
+	ck_assert_str_eq(twins.b.reason,
+			 "'a' has 4 connections open already: unused ones give way");
+	for (i = 0; i < TWINS_POOL; i++)
+		http2_abort(newcomers[i]);
+	strangers_wanted = 0;
+	twins_run_until(strangers_are_in);
+	/* Those that went are not counted for ever. */
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(twins_is_full);
+}
+END_TEST
+
+enum { RESET_CANCEL = 8 }; /* RFC 9113, 7 */
+
+static void on_deaf_close(void *ctx, int64_t code)
+{
+	(void)ctx;
+	(void)code;
+}
+
+static const struct http2_stream_callbacks deaf = {.on_close = on_deaf_close};
+
+static bool all_are_asked(void)
+{
+	return twins.b.requests == TWINS_POOL;
+}
+
+static struct http2_stream *keep_asking(struct http2 *http2)
+{
+	const struct http2_field head[] = {
+		{":method", "POST"}, {":scheme", "https"}, {":authority", "b"}, {":path", "/"}};
+	struct http2_stream *stream = NULL;
+
+	ck_assert_int_eq(http2_stream_open(http2, head, 4, &deaf, NULL, &stream), 0);
+	return stream;
+}
+
+START_TEST(what_is_in_use_does_not_give_way)
+{
+	struct http2_stream *streams[TWINS_POOL];
+	struct conn *conns[TWINS_POOL];
+	unsigned int i;
+
+	fill_to_the_brim();
+	twins.b.keeps_requests = true;
+	keep_asking(twins.a.heartbeat);
+	for (i = 1; i < TWINS_POOL; i++) {
+		conns[i] = twins_lease();
+		streams[i] = keep_asking(conn_http2(conns[i]));
+	}
+	twins_run_until(all_are_asked);
+	http2_abort(come());
+	ck_assert(newcomer_has_ended);
+	ck_assert_int_eq(twins.a.heartbeat_ends, 0);
+	for (i = 1; i < TWINS_POOL; i++)
+		ck_assert_ptr_nonnull(conn_http2(conns[i]));
+	/* Only what is in use. */
+	http2_stream_reset(streams[2], RESET_CANCEL);
+	twins_run_for(50);
+	http2_abort(come());
+	ck_assert(!newcomer_has_ended);
+	ck_assert_int_eq(twins.a.heartbeat_ends, 0);
+	for (i = 1; i < TWINS_POOL; i++) {
+		ck_assert_int_eq(!conn_http2(conns[i]), i == 2);
+		conn_return(conns[i], false);
+	}
+	ck_assert_int_eq(twins.b.refused, 1);
+}
+END_TEST
+
 /* ---- what is asked ---- */
 
 static int answer_code; /* 1: not yet */
@@ -270,6 +413,8 @@ int main(void)
 
 	tcase_add_test(tc, caps_strangers_of_one_source);
 	tcase_add_test(tc, caps_strangers_in_all);
+	tcase_add_test(tc, the_oldest_unused_gives_way);
+	tcase_add_test(tc, what_is_in_use_does_not_give_way);
 	tcase_add_loop_test(tc, hands_on_what_is_asked, 0, 2);
 	tcase_add_test(twins_case(suite, "nobody", setup_stranger), turns_strangers_away);
 	tc = twins_case(suite, "clients", setup_client);

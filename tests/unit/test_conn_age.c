@@ -294,8 +294,8 @@ START_TEST(pings_the_leased_only_when_told_so)
 	began_ns = loop_now_ns(twins.loop);
 	/* One an interval, however much longer a PONG may take. */
 	twins_run_until(has_pings);
-	ck_assert_uint_lt(loop_now_ns(twins.loop) - began_ns, 2 * LATE_MS * NS_PER_MS);
-	ck_assert_uint_gt(loop_now_ns(twins.loop) - began_ns, 2 * PING_MS * NS_PER_MS);
+	ck_assert_uint_lt(loop_now_ns(twins.loop) - began_ns, 2 * NS_PER_MS * LATE_MS);
+	ck_assert_uint_gt(loop_now_ns(twins.loop) - began_ns, 2 * NS_PER_MS * PING_MS);
 	conn_return(conn, false);
 }
 END_TEST
@@ -383,6 +383,43 @@ START_TEST(a_silent_connection_is_not_late)
 }
 END_TEST
 
+/* With the magic of our own PINGs, with that of the agent's heartbeat, and with anybody's. */
+static const char *const unasked[] = {"knpi\1\0\0", "knpi\0\0\0", "knhb\1\0\0", "12345678"};
+
+enum { UNASKED = sizeof(unasked) / sizeof(*unasked) };
+
+static const char *pong;
+
+static bool is_full_while_b_pongs(void)
+{
+	twins_pong(pong);
+	return twins_is_full();
+}
+
+/* At every stage of a connection, of either role, whether PINGs are sent or not. */
+START_TEST(ignores_pongs_that_nobody_asked_for)
+{
+	limits.ping_interval_ns = _i < UNASKED ? 0 : (uint64_t)LATE_MS * NS_PER_MS;
+	limits.ping_timeout_ns = LATE_MS * NS_PER_MS;
+	twins_reopen(&limits, false);
+	pong = unasked[_i % UNASKED];
+	twins.a.takes_any_pong = true;
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(is_full_while_b_pongs);
+	twins_run_for(50);
+	/* Only the heartbeat's are anybody else's business. */
+	twins.a.acks = 0;
+	twins_pong(pong);
+	twins_run_for(50);
+	ck_assert_int_eq(twins.a.acks, memcmp(pong, "knpi", 4) ? 1 : 0);
+	twins_run_for(3 * LATE_MS);
+	ck_assert_int_eq(twins.a.lates, 0);
+	ck_assert_int_eq(twins.a.late_ends, 0);
+	ck_assert_int_eq(twins.a.dialled, TWINS_POOL);
+	ck_assert_int_eq(twins.a.failed, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("conn_age");
@@ -403,5 +440,6 @@ int main(void)
 	tcase_add_test(tc, a_late_pong_is_told_and_nothing_is_closed);
 	tcase_add_test(tc, what_ends_is_not_late_any_more);
 	tcase_add_test(tc, a_silent_connection_is_not_late);
+	tcase_add_loop_test(tc, ignores_pongs_that_nobody_asked_for, 0, 2 * UNASKED);
 	return twins_run(suite);
 }

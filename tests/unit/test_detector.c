@@ -237,6 +237,127 @@ START_TEST(forgets_what_is_not_watched)
 }
 END_TEST
 
+/* ---- connections that do not tell what they hear ---- */
+
+/* Both ends of a connection from 127.0.0.1, where this node is, to 127.0.0.2, the peer. */
+struct wire {
+	int near;
+	int far;
+};
+
+static struct sockaddr_in peer_socket(int listener)
+{
+	struct sockaddr_in addr;
+	socklen_t size = sizeof(addr);
+
+	ck_assert_int_eq(getsockname(listener, (struct sockaddr *)&addr, &size), 0);
+	return addr;
+}
+
+static int peer_listens(int backlog)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK + 1)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(listen(fd, backlog), 0);
+	return fd;
+}
+
+static struct wire wire_open(int listener, enum knell_role role)
+{
+	struct sockaddr_in addr = peer_socket(listener);
+	struct wire wire = {.near = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+
+	if (role)
+		ck_assert_int_eq(pins_role(&pins, wire.near, role), 0);
+	ck_assert_int_eq(connect(wire.near, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	wire.far = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+	ck_assert_int_ge(wire.far, 0);
+	return wire;
+}
+
+static void wire_close(const struct wire *wire)
+{
+	close(wire->near);
+	close(wire->far);
+}
+
+static void say(int from, int to)
+{
+	char byte = 'x';
+
+	ck_assert_int_eq(write(from, &byte, 1), 1);
+	ck_assert_int_eq(read(to, &byte, 1), 1);
+}
+
+static void ping_pong(const struct wire *wire)
+{
+	say(wire->near, wire->far);
+	say(wire->far, wire->near);
+}
+
+/* A beating heart and a dense connection beside it, for @ms; true when that goes deaf. */
+static bool goes_deaf(const struct wire *heart, const struct wire *dense, uint64_t ms)
+{
+	uint64_t until_ns = loop_now_ns(loop) + ms * NS_PER_MS;
+	int i;
+
+	while (!peer().deaf && loop_now_ns(loop) < until_ns) {
+		ping_pong(heart);
+		for (i = 0; i < 1000; i++)
+			ping_pong(dense);
+	}
+	return peer().deaf;
+}
+
+/* A SYN that finds the peer's accept queue full is repeated, and counted. */
+static void fall_silent(void)
+{
+	int listener = peer_listens(0), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+	struct wire first = wire_open(listener, KNELL_ROLE_NONE);
+	struct sockaddr_in addr = peer_socket(listener);
+	int full = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	uint64_t until_ns = loop_now_ns(loop) + DEADLINE_MS * NS_PER_MS;
+
+	ck_assert_int_eq(connect(full, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	ck_assert_int_eq(pins_role(&pins, fd, KNELL_ROLE_PROBE), 0);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), -1);
+	while (!peer().verdict.silence.sends && loop_now_ns(loop) < until_ns)
+		usleep(1000);
+	close(fd);
+	ck_assert_uint_gt(peer().verdict.silence.sends, 0);
+	/* Those that got in stay open: their end would be heard. */
+	(void)first;
+}
+
+START_TEST(what_a_deaf_socket_heard_outlives_it)
+{
+	struct linger abort = {.l_onoff = 1};
+	int listener = peer_listens(8);
+	struct wire heart = wire_open(listener, KNELL_ROLE_HEARTBEAT);
+	struct wire dense = wire_open(listener, KNELL_ROLE_NONE);
+
+	ck_assert(goes_deaf(&heart, &dense, DEADLINE_MS));
+	fall_silent();
+	usleep(SETTLE_MS * 1000 / 3);
+	say(dense.far, dense.near);
+	usleep(SETTLE_MS * 1000 / 3);
+	/* It has heard and does not tell. */
+	ck_assert_uint_gt(peer().verdict.silence.sends, 0);
+	ck_assert_uint_eq(peer().deaf, 1);
+	ck_assert_int_eq(setsockopt(dense.near, SOL_SOCKET, SO_LINGER, &abort, sizeof(abort)), 0);
+	close(dense.near);
+	ck_assert_uint_eq(peer().deaf, 0);
+	ck_assert_uint_eq(peer().verdict.silence.sends, 0);
+	ck_assert_uint_eq(peer().verdict.reason, VERDICT_REASON_SWEEP);
+	close(dense.far);
+	wire_close(&heart);
+	close(listener);
+}
+END_TEST
+
 static void on_record(void *ctx, const struct knell_record *record, enum ring_origin origin)
 {
 	(void)ctx;
@@ -342,6 +463,7 @@ int main(void)
 	tcase_add_test(tc, own_address_is_no_voice);
 	tcase_add_test(tc, unload_waits_for_the_agent_to_go);
 	tcase_add_test(tc, forgets_what_is_not_watched);
+	tcase_add_test(tc, what_a_deaf_socket_heard_outlives_it);
 	tcase_add_test(tc, ring_tells_each_verdict_once);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);

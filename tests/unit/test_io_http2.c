@@ -432,6 +432,7 @@ struct raw_peer {
 	size_t repeat; /* how often the script's tail of `repeat_len` is said again */
 	size_t repeat_len;
 	uint32_t requests; /* how many to send without reading one answer */
+	uint32_t resets;   /* how many to send and reset at once, then GOAWAY */
 	bool hang_up;	   /* closes at once, else listens until the other side closes */
 	uint8_t heard[4096];
 	size_t heard_len;
@@ -461,6 +462,24 @@ static void raw_flood(SSL *ssl, uint32_t requests)
 	}
 }
 
+static void raw_resets(SSL *ssl, uint32_t resets)
+{
+	static struct script script;
+
+	for (uint32_t i = 0; i < resets;) {
+		script.len = 0;
+		for (int n = 0; n < 90; n++, i++) {
+			request(&script, 2 * i + 1, i & 1 ? END_STREAM : 0, "/x");
+			frame(&script, RST_STREAM, 0, 2 * i + 1, "\0\0\0\x08", 4);
+		}
+		if (SSL_write(ssl, script.bytes, (int)script.len) <= 0)
+			return;
+	}
+	script.len = 0;
+	frame(&script, GOAWAY, 0, 0, "\0\0\0\0\0\0\0\0", 8);
+	SSL_write(ssl, script.bytes, (int)script.len);
+}
+
 static void raw_talk(struct raw_peer *peer, SSL *ssl)
 {
 	bool open = SSL_write(ssl, peer->script, (int)peer->script_len) > 0 || !peer->script_len;
@@ -470,6 +489,8 @@ static void raw_talk(struct raw_peer *peer, SSL *ssl)
 				 (int)peer->repeat_len) > 0;
 	if (open && peer->requests)
 		raw_flood(ssl, peer->requests);
+	if (open && peer->resets)
+		raw_resets(ssl, peer->resets);
 	while (!peer->hang_up && peer->heard_len < sizeof(peer->heard)) {
 		int len = SSL_read(ssl, peer->heard + peer->heard_len,
 				   (int)(sizeof(peer->heard) - peer->heard_len));
@@ -760,15 +781,6 @@ START_TEST(flood_is_ended)
 			frame(&script, WINDOW_UPDATE, 0, 0, "\0\0\0\1", 4);
 		} else if (_i == 5) {
 			frame(&script, PRIORITY, 0, 1, "\0\0\0\0\1", 5);
-		} else if (_i == 2) {
-			request(&script, 2 * i + 1, END_STREAM, "/x");
-			frame(&script, RST_STREAM, 0, 2 * i + 1, "\0\0\0\x08", 4);
-		}
-	}
-	if (_i == 2) {
-		for (uint32_t i = 300; i < 1100; i++) {
-			request(&script, 2 * i + 1, 0, "/x");
-			frame(&script, RST_STREAM, 0, 2 * i + 1, "\0\0\0\x08", 4);
 		}
 	}
 	if (_i == 3)
@@ -777,6 +789,7 @@ START_TEST(flood_is_ended)
 	peer.script_len = script.len;
 	peer.repeat_len = script.len - greeted;
 	peer.repeat = _i == 2 || _i == 3 ? 0 : 100;
+	peer.resets = _i == 2 ? 3 * HTTP2_RESETS_BURST_MAX : 0;
 	/* Who has said all and closes with answers unread takes back what it said last. */
 	peer.hang_up = _i != 2;
 	server.stop_when_closed = true;
@@ -788,6 +801,22 @@ START_TEST(flood_is_ended)
 		      "%s", server.reason);
 	ck_assert_int_le(server.pings, HTTP2_CONTROL_FRAMES_PER_S_MAX);
 	raw_finish(&peer);
+}
+END_TEST
+
+/* Calls that meet their deadlines, all at once after one side stood still: nobody's fault. */
+START_TEST(many_resets_are_no_flood)
+{
+	struct script script = {0};
+	struct raw_peer peer = {.resets = HTTP2_RESETS_BURST_MAX / 2};
+
+	greet(&script);
+	peer.script = script.bytes;
+	peer.script_len = script.len;
+	raw_start(&peer);
+	raw_finish(&peer);
+	ck_assert_msg(!server.closed, "%s", server.reason);
+	ck_assert_str_eq(server.reason, "peer closed the connection (GOAWAY)");
 }
 END_TEST
 
@@ -1038,6 +1067,7 @@ int main(void)
 	tcase_add_test(tcase, oversized_request_costs_its_stream_only);
 	tcase_add_loop_test(tcase, violation_ends_with_goaway_and_reason, 0, VIOLATIONS);
 	tcase_add_loop_test(tcase, flood_is_ended, 0, 6);
+	tcase_add_test(tcase, many_resets_are_no_flood);
 	tcase_add_test(tcase, peer_that_asks_but_does_not_read_is_ended);
 	tcase_add_loop_test(tcase, peer_that_leaves_at_each_stage, 0, 10);
 	tcase_add_loop_test(tcase, setting_up_times_out_and_names_the_phase, 0, 2);

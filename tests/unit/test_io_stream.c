@@ -34,7 +34,7 @@ struct side {
 	struct http2_stream *stream;
 	size_t bytes;
 	uint8_t sum;
-	int heads, ends, writables;
+	int heads, ends;
 	int64_t closed;
 	char status[8], grpc_status[8], words[32], path[64];
 };
@@ -51,7 +51,7 @@ static struct http2 *client, *server;
 static struct side asked[STREAMS], served[STREAMS];
 static size_t served_count;
 static enum answer answer;
-static bool ready, timed_out, abort_on_data;
+static bool ready, timed_out, abort_on_data, leaving;
 static bool (*wanted)(void);
 
 static void on_deadline(struct timer *timer)
@@ -125,14 +125,6 @@ static void side_end(void *ctx)
 	look();
 }
 
-static void side_writable(void *ctx)
-{
-	struct side *side = ctx;
-
-	side->writables++;
-	look();
-}
-
 static void side_close(void *ctx, int64_t code)
 {
 	struct side *side = ctx;
@@ -147,7 +139,6 @@ static const struct http2_stream_callbacks asking = {
 	.on_head = asked_head,
 	.on_data = side_data,
 	.on_end = side_end,
-	.on_writable = side_writable,
 	.on_close = side_close,
 };
 
@@ -180,24 +171,23 @@ static void echo_end(void *ctx)
 static const struct http2_stream_callbacks echoing = {
 	.on_data = echo_data,
 	.on_end = echo_end,
-	.on_writable = side_writable,
 	.on_close = side_close,
 };
 
 static const struct http2_stream_callbacks holding = {
 	.on_data = side_data,
 	.on_end = side_end,
-	.on_writable = side_writable,
 	.on_close = side_close,
 };
 
+/* Alone a stream may fill its own queue; beside it there is no room for another. */
 static void fill(struct side *side)
 {
-	static uint8_t much[1 << 20];
+	static uint8_t much[HTTP2_STREAM_QUEUE_BYTES_MAX];
 
-	while (!http2_stream_send(side->stream, much, sizeof(much)))
-		;
-	ck_assert_uint_le(http2_stream_queued(side->stream), HTTP2_STREAM_QUEUE_BYTES_MAX);
+	ck_assert_uint_eq(http2_stream_room(side->stream), sizeof(much));
+	ck_assert_int_eq(http2_stream_send(side->stream, much, sizeof(much)), 0);
+	ck_assert_int_eq(http2_stream_send(side->stream, much, 1), -ENOBUFS);
 }
 
 static void on_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
@@ -238,7 +228,11 @@ static void on_request(void *ctx, struct http2_stream *stream, const struct http
 	case FILL:
 		http2_stream_take(stream, &holding, side);
 		ck_assert_int_eq(http2_stream_respond(stream, answer_head, 2, false), 0);
-		fill(side);
+		if (served_count == 1)
+			fill(side);
+		else
+			ck_assert_int_eq(http2_stream_send(stream, "x", 1), -ENOBUFS);
+		ck_assert_int_eq(http2_stream_end(stream, trailers, 2), 0);
 		break;
 	}
 	look();
@@ -260,7 +254,19 @@ static void on_close(void *ctx, int err, const char *reason)
 	look();
 }
 
-static const struct http2_callbacks client_events = {.on_ready = on_ready, .on_close = on_close};
+static void on_goaway(void *ctx)
+{
+	(void)ctx;
+	ck_assert(!leaving);
+	leaving = true;
+	look();
+}
+
+static const struct http2_callbacks client_events = {
+	.on_ready = on_ready,
+	.on_goaway = on_goaway,
+	.on_close = on_close,
+};
 static const struct http2_callbacks server_events = {
 	.on_request = on_request,
 	.on_close = on_close,
@@ -311,7 +317,7 @@ static void setup(void)
 		asked[i].closed = served[i].closed = NOT_TOLD;
 	served_count = 0;
 	answer = ECHO;
-	ready = timed_out = abort_on_data = false;
+	ready = timed_out = abort_on_data = leaving = false;
 	ck_assert_int_eq(http2_client(loop, (struct sockaddr *)&addr, context_b, "a", NULL,
 				      &client_events, NULL, &client),
 			 0);
@@ -518,22 +524,38 @@ START_TEST(connection_given_up_inside_callbacks)
 }
 END_TEST
 
-static bool served_writable(void)
-{
-	return served[0].writables > 0;
-}
-
 START_TEST(fills_and_drains)
 {
 	answer = FILL;
 	ask(0);
-	run_until(served_writable);
-	ck_assert_uint_eq(http2_stream_queued(served[0].stream), 0);
-	ck_assert_int_eq(http2_stream_end(served[0].stream, trailers, 2), 0);
+	ask(1);
 	ck_assert_int_eq(http2_stream_end(asked[0].stream, NULL, 0), 0);
+	ck_assert_int_eq(http2_stream_end(asked[1].stream, NULL, 0), 0);
 	run_until(both_closed);
 	ck_assert_uint_eq(asked[0].bytes, HTTP2_STREAM_QUEUE_BYTES_MAX);
-	ck_assert_int_eq(served[0].writables, 1);
+	ck_assert_uint_eq(asked[1].bytes, 0);
+	ck_assert_str_eq(asked[0].grpc_status, "0");
+}
+END_TEST
+
+static bool is_leaving(void)
+{
+	return leaving;
+}
+
+/* What is open goes on, and nothing new is opened. */
+START_TEST(is_told_that_the_peer_leaves)
+{
+	answer = HOLD;
+	ask(0);
+	run_until(first_served);
+	http2_goaway_close(server);
+	server = NULL;
+	run_until(is_leaving);
+	ck_assert(http2_is_leaving(client));
+	ck_assert_int_eq(
+		http2_stream_open(client, answer_head, 2, &asking, &asked[1], &asked[1].stream),
+		-ENOTCONN);
 }
 END_TEST
 
@@ -619,6 +641,7 @@ int main(void)
 	tcase_add_loop_test(tcase, all_end_with_their_connection, 0, 2);
 	tcase_add_loop_test(tcase, connection_given_up_inside_callbacks, 0, 2);
 	tcase_add_test(tcase, fills_and_drains);
+	tcase_add_test(tcase, is_told_that_the_peer_leaves);
 	tcase_add_test(tcase, trailers_are_bounded);
 	tcase_add_test(tcase, tells_how_many_may_be_open);
 	tcase_add_test(tcase, serves_in_the_clear);

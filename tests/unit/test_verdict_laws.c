@@ -55,6 +55,22 @@ static void check_laws(const struct verdict_peer *was, const struct verdict_peer
 	}
 }
 
+/*
+ * Connections that were not looked at hold the verdict where it is: they neither accuse nor acquit.
+ * Only evidence that is gone, as after an isolation, takes a state back.
+ */
+static void check_unasked(const struct fuzz *fuzz, const struct verdict_peer *was)
+{
+	const struct verdict_peer *is = &fuzz->peer;
+
+	if (!fuzz->view.unasked || fuzz->view.link_down)
+		return;
+	HOLD(is->state <= VERDICT_SUSPECT || is->state == was->state);
+	if (was->state > VERDICT_SUSPECT && is->silence.phi_md >= RULE.lost_md &&
+	    is->tuple_count >= RULE.min_tuples)
+		HOLD(is->state == was->state);
+}
+
 static void fuzz_silent(struct fuzz *fuzz)
 {
 	struct verdict_peer was = fuzz->peer;
@@ -63,6 +79,7 @@ static void fuzz_silent(struct fuzz *fuzz)
 				   1 + (draw(fuzz, 20) == 0) * 2, VERDICT_REASON_RETRANSMIT);
 
 	check_laws(&was, &fuzz->peer, changed);
+	check_unasked(fuzz, &was);
 	HOLD(fuzz->peer.silence.sends > 0);
 	/* Only the end of an isolation may take evidence away. */
 	if (was.state != VERDICT_ISOLATED) {
@@ -100,6 +117,7 @@ static void fuzz_review(struct fuzz *fuzz)
 	fuzz->noted = draw(fuzz, 3) ? 0 : VERDICT_REASON_LATE;
 	changed = verdict_review(&fuzz->peer, &RULE, &fuzz->view, fuzz->noted, fuzz->now_ns);
 	check_laws(&was, &fuzz->peer, changed);
+	check_unasked(fuzz, &was);
 	HOLD(fuzz->peer.silence.phi_md <= was.silence.phi_md);
 }
 
@@ -109,6 +127,7 @@ static void fuzz_step(struct fuzz *fuzz, uint32_t hear_one_in)
 
 	fuzz->now_ns += draw(fuzz, 50) * MS / 4;
 	fuzz->view.silent = 1 + draw(fuzz, 2);
+	fuzz->view.unasked = draw(fuzz, 2);
 	if (draw(fuzz, 10) == 0)
 		fuzz->view.heard_ns = fuzz->now_ns - draw(fuzz, 100) * MS;
 	if (kind < 5)
@@ -156,6 +175,7 @@ START_TEST(test_property_clock_gone_mad)
 		fuzz.view.heard_ns = moments[draw(&fuzz, 7)];
 		fuzz.view.peers = draw(&fuzz, 4);
 		fuzz.view.silent = draw(&fuzz, 4);
+		fuzz.view.unasked = draw(&fuzz, 2);
 		if (draw(&fuzz, 20) == 0) {
 			memset(&fuzz.peer, 0, sizeof(fuzz.peer));
 			verdict_heard(&fuzz.peer, &RULE, &fuzz.view, 1, fuzz.now_ns,

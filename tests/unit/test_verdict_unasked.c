@@ -71,6 +71,64 @@ START_TEST(test_isolated_waits_too_but_not_for_a_dead_link)
 }
 END_TEST
 
+START_TEST(test_isolated_stays_when_the_sweep_ages)
+{
+	struct verdict_view cut = {.silent = 2, .peers = 3};
+	struct verdict_peer peer = heard_peer(START_NS - 1);
+	uint64_t now_ns = silent_until(&peer, &cut, START_NS, VERDICT_ISOLATED);
+	uint32_t seq = peer.seq;
+
+	/* Looked at now and then: in between the silence doubles, and the last look grows old. */
+	for (uint32_t i = 0; i < 1000; i++) {
+		cut.unasked = i % 20 != 0;
+		ck_assert(!silent(&peer, &cut, now_ns += 250 * MS, i % 2));
+		ck_assert(!verdict_review(&peer, &RULE, &cut, 0, now_ns += MS));
+	}
+	ck_assert_uint_eq(peer.state, VERDICT_ISOLATED);
+	ck_assert_uint_eq(peer.seq, seq);
+}
+END_TEST
+
+START_TEST(test_link_up_again_and_the_peer_is_dead)
+{
+	struct verdict_view view = {.silent = 2, .peers = 3, .unasked = 1, .link_down = 1};
+	struct verdict_peer peer = heard_peer(START_NS - 1);
+	uint64_t now_ns = START_NS;
+
+	silent(&peer, &view, now_ns, 0);
+	silent(&peer, &view, now_ns += 10 * MS, 1);
+	ck_assert_uint_eq(peer.state, VERDICT_ISOLATED);
+	/* Link and others are back; it is not, and a connection to it does not tell. */
+	view = UNASKED;
+	ck_assert(verdict_review(&peer, &RULE, &view, 0, now_ns += S));
+	ck_assert_uint_eq(peer.state, VERDICT_SUSPECT);
+	for (uint32_t i = 0; i < 100; i++)
+		ck_assert(!silent(&peer, &view, now_ns += 10 * MS, i % 2));
+	view.unasked = 0;
+	ck_assert(silent(&peer, &view, now_ns + 10 * MS, 0));
+	ck_assert_uint_eq(peer.state, VERDICT_DEAD);
+}
+END_TEST
+
+START_TEST(test_isolated_goes_on_once_they_were_looked_at)
+{
+	struct verdict_view view = {.silent = 2, .peers = 3};
+	struct verdict_peer peer = heard_peer(START_NS - 1);
+	uint64_t now_ns = silent_until(&peer, &view, START_NS, VERDICT_ISOLATED);
+
+	for (uint32_t i = 0; i < 100; i++)
+		silent(&peer, &view, now_ns += 10 * MS, i % 2);
+	/* The other silent peer is no longer watched: nobody shares the fault any more. */
+	view.silent = 1;
+	view.unasked = 1;
+	ck_assert(!silent(&peer, &view, now_ns += 10 * MS, 0));
+	ck_assert_uint_eq(peer.state, VERDICT_ISOLATED);
+	view.unasked = 0;
+	ck_assert(silent(&peer, &view, now_ns + 10 * MS, 1));
+	ck_assert_uint_eq(peer.state, VERDICT_DEAD);
+}
+END_TEST
+
 int main(void)
 {
 	const TTest *const tests[] = {
@@ -78,6 +136,9 @@ int main(void)
 		test_a_review_does_not_jump_the_queue,
 		test_takes_nothing_back,
 		test_isolated_waits_too_but_not_for_a_dead_link,
+		test_isolated_stays_when_the_sweep_ages,
+		test_link_up_again_and_the_peer_is_dead,
+		test_isolated_goes_on_once_they_were_looked_at,
 		NULL,
 	};
 
