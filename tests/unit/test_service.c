@@ -186,6 +186,25 @@ static void teardown(void)
 	call_pair_close(&pair);
 }
 
+/* Whoever is being answered hears why it ends, from a node that goes within the same turn. */
+START_TEST(a_node_that_stops_says_so)
+{
+	if (_i)
+		start_raw("/knell.v1.Peer/Verdicts", NULL, 0);
+	else
+		start_raw("/grpc.health.v1.Health/Watch", NULL, 0);
+	run_to_messages(1);
+	conn_allow(pair.cache_a, call_pair_b(&pair), false);
+	serve_close(pair.serve);
+	conn_cache_close(pair.cache_b);
+	pair.serve = NULL;
+	pair.cache_b = NULL;
+	run_to_end();
+	ck_assert_int_eq(asked.status, GRPC_UNAVAILABLE);
+	ck_assert_str_eq(asked.words, "the node is stopping");
+}
+END_TEST
+
 /* ---- knell.v1.Peer ---- */
 
 START_TEST(ping_echoes)
@@ -575,6 +594,7 @@ END_TEST
 
 static void add_tests(TCase *tcase)
 {
+	tcase_add_loop_test(tcase, a_node_that_stops_says_so, 0, 2);
 	tcase_add_test(tcase, ping_echoes);
 	tcase_add_test(tcase, tells_of_itself);
 	tcase_add_loop_test(tcase, garbage_is_refused, 0, sizeof(methods) / sizeof(methods[0]));
