@@ -350,8 +350,9 @@ void node_close(struct node *node)
 	control_close(node->control);
 	ring_close(node->ring);
 	listen_close(node->listener);
-	local_close(node->local);
+	/* The services first: what they end their calls with must find its connections open. */
 	node_services_close(node);
+	local_close(node->local);
 	conn_cache_close(node->conns);
 	drives_close(node->drives);
 	probe_close(node->probes);

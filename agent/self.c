@@ -45,7 +45,13 @@ static bool is_settled(const struct self *self)
 	return false;
 }
 
-static int add_parts(const struct self *self, struct server *server)
+/* More than anybody reads: what fits is told. */
+static int as_far_as_it_fits(int err)
+{
+	return err == -E2BIG ? 0 : err;
+}
+
+static int add_views(const struct self *self, struct server *server)
 {
 	const struct roster *roster = self->roster;
 	int err = 0;
@@ -54,16 +60,24 @@ static int add_parts(const struct self *self, struct server *server)
 	for (i = 0; i < roster->count && !err; i++)
 		err = server_add_view(server, roster->peers[i].name,
 				      words_state(roster->peers[i].state));
-	for (i = 0; i < drives_count(self->drives) && !err; i++)
-		err = server_add_drive(server, drives_get(self->drives, i));
-	/* More than anybody reads: what fits is told. */
-	return err == -E2BIG ? 0 : err;
+	return as_far_as_it_fits(err);
 }
 
-int self_describe(void *ctx, struct server *server)
+static int add_drives(const struct self *self, struct server *server)
+{
+	int err = 0;
+	size_t i;
+
+	for (i = 0; i < drives_count(self->drives) && !err; i++)
+		err = server_add_drive(server, drives_get(self->drives, i));
+	return as_far_as_it_fits(err);
+}
+
+int self_describe(void *ctx, enum server_scope scope, struct server *server)
 {
 	const struct self *self = ctx;
 	char endpoint[ROSTER_ENDPOINT_BYTES];
+	int err = 0;
 
 	message_text(server->name, sizeof(server->name), self->config->name);
 	message_text(server->endpoint, sizeof(server->endpoint),
@@ -75,6 +89,10 @@ int self_describe(void *ctx, struct server *server)
 	server->pid = (uint32_t)getpid();
 	server->cpus = self->cpus;
 	server->memory_bytes = self->memory_bytes;
-	conn_each(self->conns, count_conn, &server->connections);
-	return add_parts(self, server);
+	/* Connections and peers may be thousands; drives never are. */
+	if (scope == SERVER_SCOPE_ALL) {
+		conn_each(self->conns, count_conn, &server->connections);
+		err = add_views(self, server);
+	}
+	return err ? err : add_drives(self, server);
 }

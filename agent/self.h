@@ -35,6 +35,6 @@ struct self {
 void self_begin(struct self *self);
 
 /** self_describe - for @describe of info and service_peer; ctx is the struct self. */
-int self_describe(void *ctx, struct server *server);
+int self_describe(void *ctx, enum server_scope scope, struct server *server);
 
 #endif

@@ -69,10 +69,11 @@ struct info {
 
 static const struct {
 	const char *path;
+	enum server_scope scope;
 	int (*read)(struct server *server, const uint8_t *bytes, size_t count);
 } questions[INFO_KINDS] = {
-	[INFO_SERVERS] = {"/knell.v1.Peer/ServerInfo", server_read_info},
-	[INFO_STORAGE] = {"/knell.v1.Peer/StorageInfo", server_read_storage},
+	[INFO_SERVERS] = {"/knell.v1.Peer/ServerInfo", SERVER_SCOPE_ALL, server_read_info},
+	[INFO_STORAGE] = {"/knell.v1.Peer/StorageInfo", SERVER_SCOPE_DRIVES, server_read_storage},
 };
 
 /* ---- asking ---- */
@@ -365,7 +366,7 @@ static void on_finish(struct loop_task *task)
 	if (round->info->closed)
 		return;
 	servers = calloc(options->roster->count + 1, sizeof(*servers));
-	if (servers && !options->describe(options->ctx, &self))
+	if (servers && !options->describe(options->ctx, questions[round->kind].scope, &self))
 		show(round, &self, servers);
 	else
 		tell(round, NULL);

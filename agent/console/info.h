@@ -65,9 +65,11 @@ struct info_options {
 	const struct roster *roster;
 	const char *name;     /* of this node */
 	uint64_t per_peer_ns; /* for one peer's answer */
-	/* Fills an empty struct server with what this node says of itself. 0 or a negative errno.
+	/*
+	 * Fills an empty struct server with what this node says of itself, as far as @scope asks. 0
+	 * or a negative errno.
 	 */
-	int (*describe)(void *ctx, struct server *self);
+	int (*describe)(void *ctx, enum server_scope scope, struct server *self);
 	void *ctx;
 };
 

@@ -86,6 +86,9 @@ static void flush(struct loop_task *task)
 		return;
 	error = http2_session_send(h->session, &h->tls);
 	if (h->closing) {
+		/* Not before: it makes nghttp2 drop what the streams have still to say. */
+		nghttp2_session_terminate_session(h->session, NGHTTP2_NO_ERROR);
+		http2_session_send(h->session, &h->tls);
 		tls_close(h->tls);
 		h->tls = NULL;
 		loop_defer(h->loop, &h->lose_task);
@@ -483,7 +486,6 @@ void http2_goaway_close(struct http2 *http2)
 	http2->detached = true;
 	loop_disarm(http2->loop, &http2->setup_timer);
 	if (http2->tls && http2->session) {
-		nghttp2_session_terminate_session(http2->session, NGHTTP2_NO_ERROR);
 		/* nghttp2 may still ask the streams: they are told after its last words. */
 		http2->closing = true;
 		loop_defer(http2->loop, &http2->flush_task);

@@ -52,6 +52,18 @@ int conn_cache_open(struct conn_cache **cache, struct loop *loop, struct tls_con
 	return 0;
 }
 
+/* Who has asked something has an answer coming, if only that this node stops: see serve_close(). */
+static void part_from_askers(struct conn_book *book)
+{
+	struct conn *conn, *next;
+
+	for (conn = TAILQ_FIRST(&book->all); conn; conn = next) {
+		next = TAILQ_NEXT(conn, of_cache);
+		if (conn->role == CONN_ACCEPTED && conn->state == CONN_READY)
+			conn_entry_leave(conn);
+	}
+}
+
 void conn_cache_close(struct conn_cache *cache)
 {
 	size_t i;
@@ -60,6 +72,7 @@ void conn_cache_close(struct conn_cache *cache)
 		return;
 	for (i = 0; i < cache->roster->count; i++)
 		conn_line_close(&cache->lines[i]);
+	part_from_askers(&cache->book);
 	conn_clear(cache, "this node's agent stops");
 	conn_entry_close(&cache->book);
 }

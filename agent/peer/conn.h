@@ -113,8 +113,9 @@ int conn_cache_open(struct conn_cache **cache, struct loop *loop, struct tls_con
 		    const struct conn_hooks *hooks, void *ctx);
 
 /**
- * conn_cache_close - abort everything and free the cache; what is leased keeps its memory until it
- * is returned. Who still waits is forgotten. NULL is allowed.
+ * conn_cache_close - end everything and free the cache; what is leased keeps its memory until it is
+ * returned. Who still waits is forgotten. What others opened ends in order, after what they have
+ * been answered so far; the rest is aborted. NULL is allowed.
  */
 void conn_cache_close(struct conn_cache *cache);
 

@@ -35,11 +35,11 @@ struct local {
 	unsigned int count;
 };
 
-static void guest_end(struct guest *guest)
+static void guest_end(struct guest *guest, void (*end)(struct http2 *http2))
 {
 	LIST_REMOVE(guest, entry);
 	guest->local->count--;
-	http2_abort(guest->http2);
+	end(guest->http2);
 	free(guest);
 }
 
@@ -54,7 +54,7 @@ static void on_close(void *ctx, int err, const char *reason)
 {
 	(void)err;
 	(void)reason;
-	guest_end(ctx);
+	guest_end(ctx, http2_abort);
 }
 
 static const struct http2_callbacks callbacks = {
@@ -106,6 +106,6 @@ void local_close(struct local *local)
 		return;
 	listen_close(local->listener);
 	while ((guest = LIST_FIRST(&local->guests)))
-		guest_end(guest);
+		guest_end(guest, http2_goaway_close);
 	free(local);
 }

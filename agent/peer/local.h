@@ -22,7 +22,9 @@ struct local;
 int local_open(struct local **local, struct loop *loop, const struct sockaddr *addr,
 	       struct serve *serve, struct serve_door *door);
 
-/** local_close - end all connections. Before serve_close(). NULL is allowed. */
+/** local_close - end all connections in order, after what their programs have been answered: after
+ * serve_close(). NULL is allowed.
+ */
 void local_close(struct local *local);
 
 #endif

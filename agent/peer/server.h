@@ -31,6 +31,12 @@ enum server_state {
 	SERVER_STATES
 };
 
+/* How much of a server is told. */
+enum server_scope {
+	SERVER_SCOPE_ALL,    /* ServerInfo */
+	SERVER_SCOPE_DRIVES, /* StorageInfo: who it is, and its drives */
+};
+
 /* Of one of its peers: alive, degraded, suspect, lost, dead, isolated, new. */
 struct server_view {
 	char name[SERVER_TEXT_BYTES];

@@ -14,19 +14,19 @@
 
 struct service_peer {
 	const char *name;
-	int (*describe)(void *ctx, struct server *self);
+	int (*describe)(void *ctx, enum server_scope scope, struct server *self);
 	void *ctx;
 };
 
 typedef int (*packer)(const struct server *server, uint8_t **bytes, size_t *count);
 
 static void answer_with_self(const struct service_peer *service, struct serve_call *call,
-			     packer pack)
+			     enum server_scope scope, packer pack)
 {
 	struct server self = {0};
 	uint8_t *packed = NULL;
 	size_t count = 0;
-	int err = service->describe(service->ctx, &self);
+	int err = service->describe(service->ctx, scope, &self);
 
 	if (!err)
 		err = pack(&self, &packed, &count);
@@ -52,13 +52,13 @@ static bool is_message(const ProtobufCMessageDescriptor *type, struct serve_call
 static void run_server_info(void *ctx, struct serve_call *call, const uint8_t *bytes, size_t count)
 {
 	if (is_message(&knell__v1__server_info_request__descriptor, call, bytes, count))
-		answer_with_self(ctx, call, server_pack_info);
+		answer_with_self(ctx, call, SERVER_SCOPE_ALL, server_pack_info);
 }
 
 static void run_storage_info(void *ctx, struct serve_call *call, const uint8_t *bytes, size_t count)
 {
 	if (is_message(&knell__v1__storage_info_request__descriptor, call, bytes, count))
-		answer_with_self(ctx, call, server_pack_storage);
+		answer_with_self(ctx, call, SERVER_SCOPE_DRIVES, server_pack_storage);
 }
 
 static void run_ping(void *ctx, struct serve_call *call, const uint8_t *bytes, size_t count)
@@ -91,7 +91,8 @@ static const struct serve_method methods[] = {
 };
 
 int service_peer_open(struct service_peer **service, struct serve *serve, const char *name,
-		      int (*describe)(void *ctx, struct server *self), void *ctx)
+		      int (*describe)(void *ctx, enum server_scope scope, struct server *self),
+		      void *ctx)
 {
 	struct service_peer *fresh = malloc(sizeof(*fresh));
 	int err;

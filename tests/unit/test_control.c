@@ -131,7 +131,7 @@ static void turn(void)
 }
 
 /* All that this node, and any other, says of itself. */
-static int describe(void *ctx, struct server *self)
+static int describe(void *ctx, enum server_scope scope, struct server *self)
 {
 	char drive_path[] = "/srv/drives/0123456789";
 	struct drive drive = {.path = drive_path,
@@ -142,7 +142,7 @@ static int describe(void *ctx, struct server *self)
 			      .available_bytes = UINT64_C(1) << 43};
 	size_t i;
 
-	(void)ctx;
+	(void)ctx, (void)scope;
 	snprintf(self->name, sizeof(self->name), "a");
 	for (i = 0; i < PEERS; i++)
 		ck_assert_int_eq(server_add_view(self, names[i], "alive"), 0);
@@ -242,7 +242,7 @@ static void setup(void)
 		roster_set(&roster, i, names[i], &addr);
 		roster.peers[i].state = VERDICT_ALIVE;
 	}
-	ck_assert_int_eq(describe(NULL, &said), 0);
+	ck_assert_int_eq(describe(NULL, SERVER_SCOPE_ALL, &said), 0);
 	ck_assert_int_eq(server_pack_info(&said, &packed[0], &packed_bytes[0]), 0);
 	ck_assert_int_eq(server_pack_storage(&said, &packed[1], &packed_bytes[1]), 0);
 	server_free(&said);

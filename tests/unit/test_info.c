@@ -76,11 +76,11 @@ void call_cancel(struct call *call)
 	cancelled++;
 }
 
-static int describe(void *ctx, struct server *self)
+static int describe(void *ctx, enum server_scope scope, struct server *self)
 {
 	struct drive drive = {.path = path, .state = DRIVE_OK, .total_bytes = 1};
 
-	(void)ctx;
+	(void)ctx, (void)scope;
 	snprintf(self->name, sizeof(self->name), "a");
 	snprintf(self->endpoint, sizeof(self->endpoint), "10.0.0.1:7400");
 	if (!describe_error)

@@ -56,7 +56,7 @@ static struct roster_peer *a_of_b(void)
 	return &pair.roster_b.peers[0];
 }
 
-static int describe(void *ctx, struct server *self)
+static int describe(void *ctx, enum server_scope scope, struct server *self)
 {
 	char path[] = "/mnt/d";
 	struct drive drive = {.path = path, .state = DRIVE_OK, .total_bytes = 7};
@@ -64,7 +64,8 @@ static int describe(void *ctx, struct server *self)
 	(void)ctx;
 	snprintf(self->name, sizeof(self->name), "b");
 	snprintf(self->version, sizeof(self->version), "1");
-	ck_assert_int_eq(server_add_view(self, "a", "alive"), 0);
+	if (scope == SERVER_SCOPE_ALL)
+		ck_assert_int_eq(server_add_view(self, "a", "alive"), 0);
 	ck_assert_int_eq(server_add_drive(self, &drive), 0);
 	return describe_error;
 }
@@ -184,6 +185,25 @@ static void teardown(void)
 	service_peer_close(peer_service);
 	call_pair_close(&pair);
 }
+
+/* Whoever is being answered hears why it ends, from a node that goes within the same turn. */
+START_TEST(a_node_that_stops_says_so)
+{
+	if (_i)
+		start_raw("/knell.v1.Peer/Verdicts", NULL, 0);
+	else
+		start_raw("/grpc.health.v1.Health/Watch", NULL, 0);
+	run_to_messages(1);
+	conn_allow(pair.cache_a, call_pair_b(&pair), false);
+	serve_close(pair.serve);
+	conn_cache_close(pair.cache_b);
+	pair.serve = NULL;
+	pair.cache_b = NULL;
+	run_to_end();
+	ck_assert_int_eq(asked.status, GRPC_UNAVAILABLE);
+	ck_assert_str_eq(asked.words, "the node is stopping");
+}
+END_TEST
 
 /* ---- knell.v1.Peer ---- */
 
@@ -574,6 +594,7 @@ END_TEST
 
 static void add_tests(TCase *tcase)
 {
+	tcase_add_loop_test(tcase, a_node_that_stops_says_so, 0, 2);
 	tcase_add_test(tcase, ping_echoes);
 	tcase_add_test(tcase, tells_of_itself);
 	tcase_add_loop_test(tcase, garbage_is_refused, 0, sizeof(methods) / sizeof(methods[0]));

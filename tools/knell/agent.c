@@ -2,8 +2,8 @@
 /*
  * agent.c - talking to the agent over its control socket. See agent.h.
  *
- * Room: tools/knell. May call jansson and sockets. Called by cluster, conn, event, field, peer, watch,
- * version.
+ * Room: tools/knell. May call jansson and sockets. Called by cluster, conn, event, field, peer,
+ * watch, version.
  */
 #include <errno.h>
 #include <stdio.h>

@@ -2,7 +2,8 @@
 /*
  * event.c - knell event: follow the verdicts as they are made.
  *
- * Room: tools/knell. May call agent, poll, io/clock, text/words. Called through the table of main.c.
+ * Room: tools/knell. May call agent, poll, io/clock, text/words. Called through the table of
+ * main.c.
  *
  * Happy path: the agent, sole consumer of the ring, sends each event with its reaction time.
  * Failure modes: no agent runs: the pinned peers map is compared with what it was, every
