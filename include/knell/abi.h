@@ -163,6 +163,7 @@ enum knell_sock_flags {
 	KNELL_SOCK_STALLED = 1U << 2, /* reported as stalled */
 	KNELL_SOCK_DEAF = 1U << 3,    /* tells of no round trips until it has to repeat something */
 	KNELL_SOCK_SHARED = 1U << 4,  /* somebody else's program wants its round trips too */
+	KNELL_SOCK_REPEATS = 1U << 5, /* was deaf: tells of its repetitions */
 };
 
 /* Value of the `socks` socket storage, the kernel side's own. */

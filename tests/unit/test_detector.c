@@ -10,6 +10,7 @@
 #include <glob.h>
 #include <signal.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
@@ -366,6 +367,33 @@ START_TEST(what_a_deaf_socket_heard_outlives_it)
 }
 END_TEST
 
+START_TEST(without_keepalive_all_sockets_tell)
+{
+	int listener = peer_listens(8), on = 1, idle_s = 7200;
+	struct wire heart = wire_open(listener, KNELL_ROLE_HEARTBEAT);
+	struct wire dense = wire_open(listener, KNELL_ROLE_NONE);
+	struct knell_config config;
+
+	/* Its program's own patience, or none: nobody would ask when it idles. */
+	setsockopt(dense.near, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	ck_assert(!goes_deaf(&heart, &dense, SETTLE_MS));
+	ck_assert_int_eq(pins_config(&pins, &config), 0);
+	idle_s = (int)config.keepalive_idle_s;
+	config.keepalive_idle_s = 0;
+	ck_assert_int_eq(pins_set_config(&pins, &config), 0);
+	setsockopt(dense.near, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	ck_assert(!goes_deaf(&heart, &dense, SETTLE_MS));
+	config.keepalive_idle_s = (uint32_t)idle_s;
+	ck_assert_int_eq(pins_set_config(&pins, &config), 0);
+	setsockopt(dense.near, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	ck_assert(goes_deaf(&heart, &dense, DEADLINE_MS));
+	wire_close(&dense);
+	ck_assert_uint_eq(peer().deaf, 0);
+	wire_close(&heart);
+	close(listener);
+}
+END_TEST
+
 /* Runs one sweep, as somebody else might too; where the last finished one began. */
 static uint64_t sweep(void)
 {
@@ -514,6 +542,7 @@ int main(void)
 	tcase_add_test(tc, unload_waits_for_the_agent_to_go);
 	tcase_add_test(tc, forgets_what_is_not_watched);
 	tcase_add_test(tc, what_a_deaf_socket_heard_outlives_it);
+	tcase_add_test(tc, without_keepalive_all_sockets_tell);
 	tcase_add_test(tc, one_sweep_at_a_time_is_stamped);
 	tcase_add_test(tc, ring_tells_each_verdict_once);
 	suite_add_tcase(suite, tc);
