@@ -78,6 +78,7 @@ struct tcp_sock {
 } KERNEL_VIEW;
 
 struct bpf_iter_meta {
+	__u64 session_id; /* of one open file, never 0 */
 	__u64 seq_num;
 } KERNEL_VIEW;
 

@@ -12,17 +12,46 @@
 /* Listeners, half-open and timed-wait sockets carry no stamp that means "heard". */
 #define STATES_THAT_HEAR 0xb32 /* ESTABLISHED, FIN_WAIT1/2, CLOSE_WAIT, LAST_ACK, CLOSING */
 
+/* A reading that has not ended by then has been given up by its reader, or waits for another. */
+#define SWEEP_ABANDONED_NS 1000000000ULL
+
+/*
+ * Anybody may read the iterator at any time, so one reading claims the stamp. It is the oldest, as
+ * long as it is not given up; those that begin meanwhile leave no stamp. The clock is read before
+ * the claim: whatever claim came before this one, its beginning is older than the first socket that
+ * this one looks at.
+ */
+static __always_inline void sweep_begins(struct knell_node *self, __u64 session)
+{
+	__u64 now_ns = bpf_ktime_get_ns(), other = self->sweep_session;
+
+	if (other && now_ns < self->sweep_began_ns + SWEEP_ABANDONED_NS)
+		return;
+	if (__sync_val_compare_and_swap(&self->sweep_session, other, session) == other)
+		self->sweep_began_ns = now_ns;
+}
+
+/* The beginning is read before it is known whose it is: a claim that follows cannot change it. */
+static __always_inline void sweep_ends(struct knell_node *self, __u64 session)
+{
+	__u64 began_ns = self->sweep_began_ns;
+
+	if (__sync_val_compare_and_swap(&self->sweep_session, session, 0) == session)
+		self->swept_ns = began_ns;
+}
+
 /* From when on every socket has been looked at: where the last finished sweep began. */
 static __always_inline void sweep_stamp(const struct bpf_iter__tcp *ctx)
 {
+	const struct bpf_iter_meta *meta = ctx->meta;
 	struct knell_node *self = node_get();
 
 	if (!self)
 		return;
 	if (!ctx->sk_common)
-		self->swept_ns = self->sweep_began_ns;
-	else if (!ctx->meta->seq_num)
-		self->sweep_began_ns = bpf_ktime_get_ns();
+		sweep_ends(self, meta->session_id);
+	else if (!meta->seq_num)
+		sweep_begins(self, meta->session_id);
 }
 
 SEC("iter/tcp")

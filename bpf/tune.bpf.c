@@ -16,7 +16,16 @@
  * meanwhile is read by the sweep, and until one has looked nobody is called lost (verdict.h,
  * `unasked`). When the heartbeat ends while others go on, the deaf ones stay so until they repeat
  * something: there is no event on which to wake them, and the sweep serves as before. Without an
- * agent nobody sweeps; then a verdict waits until keepalive has asked the idle ones, some 20 s.
+ * agent nobody sweeps; then a verdict waits until keepalive has asked the idle ones, some 20 s with
+ * what the loader sets. So a connection goes deaf only with keepalive, at least as soon as that.
+ *
+ * Callbacks are asked for by flags that the kernel keeps once per socket, for all programs. Whoever
+ * asked before us, or leaves any flag there that is not ours, keeps the socket's round trips: it
+ * does not go deaf, and an instance that comes second leaves the flag for repetitions as its sign.
+ * Whoever asks while it is deaf wakes it for good. The limits: a program behind us in the cgroups'
+ * order that asks for round trips alone cannot be told from ourselves, and hears none of a
+ * connection while that is deaf; and one that sets the flags without keeping those of others takes
+ * our ears too, uncounted.
  */
 #include "peer.bpf.h"
 
@@ -76,6 +85,8 @@ static __always_inline void established(struct bpf_sock_ops *ctx, const struct k
 
 	if (!sk || !key_from_ops(&key, ctx, cfg) || !peer_watched(&key))
 		return;
+	if (flags & BPF_SOCK_OPS_RTT_CB_FLAG)
+		flags |= BPF_SOCK_OPS_RETRANS_CB_FLAG;
 	bpf_sock_ops_cb_flags_set(ctx, flags | BPF_SOCK_OPS_RTT_CB_FLAG);
 	if (cfg->keepalive_idle_s) {
 		set_option(ctx, SOL_SOCKET, SO_KEEPALIVE, 1);
@@ -98,17 +109,38 @@ static __always_inline bool beats(const struct knell_peer *peer, const struct kn
 	return now_ns < peer->beat_ns + KNELL_BEATS_ALIVE * 1000ULL * cfg->heartbeat_us;
 }
 
+/* Other programs have use for this socket's callbacks: see the limits above. */
+static __always_inline bool is_shared(struct bpf_sock_ops *ctx, const struct knell_sock *socket)
+{
+	__u32 ours = BPF_SOCK_OPS_RTT_CB_FLAG;
+
+	if (socket->flags & KNELL_SOCK_REPEATS)
+		ours |= BPF_SOCK_OPS_RETRANS_CB_FLAG;
+	return socket->flags & KNELL_SOCK_SHARED || ctx->bpf_sock_ops_cb_flags & ~ours;
+}
+
+/* Its own kernel asks the peer when it idles, whatever its program has set: it ends one day. */
+static __always_inline bool is_kept_asking(struct bpf_sock_ops *ctx, const struct knell_config *cfg)
+{
+	int on = 0, idle_s = 0;
+
+	return cfg->keepalive_idle_s &&
+	       !bpf_getsockopt(ctx, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on)) && on &&
+	       !bpf_getsockopt(ctx, SOL_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s)) &&
+	       (__u32)idle_s <= cfg->keepalive_idle_s;
+}
+
 /* Only what is counted goes deaf, so that the count ends with it. */
 static __always_inline void go_deaf(struct bpf_sock_ops *ctx, struct knell_sock *socket,
-				    struct knell_peer *peer)
+				    struct knell_peer *peer, const struct knell_config *cfg)
 {
 	__u32 flags = ctx->bpf_sock_ops_cb_flags;
 
-	if (socket->flags & KNELL_SOCK_SHARED || !peer_counts(peer, socket) ||
+	if (is_shared(ctx, socket) || !peer_counts(peer, socket) || !is_kept_asking(ctx, cfg) ||
 	    bpf_sock_ops_cb_flags_set(ctx, (flags & ~BPF_SOCK_OPS_RTT_CB_FLAG) |
 						   BPF_SOCK_OPS_RETRANS_CB_FLAG))
 		return;
-	socket->flags |= KNELL_SOCK_DEAF;
+	socket->flags |= KNELL_SOCK_DEAF | KNELL_SOCK_REPEATS;
 	__sync_fetch_and_add(&peer->deaf, 1);
 	stat_add(KNELL_STAT_DEAFENED);
 }
@@ -201,10 +233,15 @@ static __always_inline void round_trip(struct bpf_sock_ops *ctx, const struct kn
 		return;
 	peer->srtt_us = ctx->srtt_us >> 3;
 	peer_heard(peer, &key, cfg, now_ns, now_ns, &cause);
+	/* Not by our flag. */
+	if (socket->flags & KNELL_SOCK_DEAF) {
+		socket->flags |= KNELL_SOCK_SHARED;
+		count_hearing(socket, peer);
+	}
 	if (socket->flags & KNELL_SOCK_QUICK)
 		peer->beat_ns = now_ns;
 	else if (dense && beats(peer, cfg, now_ns) && !peer->verdict.silence.sends)
-		go_deaf(ctx, socket, peer);
+		go_deaf(ctx, socket, peer, cfg);
 }
 
 static __always_inline void first_syn_timeout(struct bpf_sock_ops *ctx,

@@ -18,7 +18,7 @@
 #include <linux/bpf.h>
 #include "verdict.h"
 
-#define KNELL_ABI	 3
+#define KNELL_ABI	 4
 #define KNELL_PEERS_MAX	 4096
 #define KNELL_WATCH_MAX	 1024
 #define KNELL_RING_BYTES (256 * 1024)
@@ -137,7 +137,8 @@ enum knell_profile {
 struct knell_node {
 	struct verdict_view view;
 	__u64 loaded_ns;
-	__u64 sweep_began_ns; /* of the last sweep, finished or not */
+	__u64 sweep_session;  /* the reading whose end is stamped, 0: none under way */
+	__u64 sweep_began_ns; /* of that reading, or of the last one */
 	__u64 swept_ns;	      /* when the last finished sweep began */
 };
 
@@ -162,6 +163,7 @@ enum knell_sock_flags {
 	KNELL_SOCK_STALLED = 1U << 2, /* reported as stalled */
 	KNELL_SOCK_DEAF = 1U << 3,    /* tells of no round trips until it has to repeat something */
 	KNELL_SOCK_SHARED = 1U << 4,  /* somebody else's program wants its round trips too */
+	KNELL_SOCK_REPEATS = 1U << 5, /* was deaf: tells of its repetitions */
 };
 
 /* Value of the `socks` socket storage, the kernel side's own. */
@@ -210,7 +212,7 @@ _Static_assert(sizeof(struct verdict_peer) == 144, "ABI");
 _Static_assert(sizeof(struct knell_peer) == 224, "ABI");
 _Static_assert(sizeof(struct knell_record) == 120, "ABI");
 _Static_assert(sizeof(struct knell_config) == 80, "ABI");
-_Static_assert(sizeof(struct knell_node) == 48, "ABI");
+_Static_assert(sizeof(struct knell_node) == 56, "ABI");
 _Static_assert(sizeof(struct knell_sock) == 48, "ABI");
 
 #endif

@@ -10,6 +10,7 @@
 #include <glob.h>
 #include <signal.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <net/if.h>
 #include <sched.h>
 #include <stdio.h>
@@ -17,7 +18,9 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
+#include <bpf/bpf.h>
 
 #include "detect/load.h"
 #include "detect/pins.h"
@@ -239,6 +242,14 @@ END_TEST
 
 /* ---- connections that do not tell what they hear ---- */
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 * NS_PER_MS + now.tv_nsec;
+}
+
 /* Both ends of a connection from 127.0.0.1, where this node is, to 127.0.0.2, the peer. */
 struct wire {
 	int near;
@@ -301,10 +312,10 @@ static void ping_pong(const struct wire *wire)
 /* A beating heart and a dense connection beside it, for @ms; true when that goes deaf. */
 static bool goes_deaf(const struct wire *heart, const struct wire *dense, uint64_t ms)
 {
-	uint64_t until_ns = loop_now_ns(loop) + ms * NS_PER_MS;
+	uint64_t until_ns = now_ns() + ms * NS_PER_MS;
 	int i;
 
-	while (!peer().deaf && loop_now_ns(loop) < until_ns) {
+	while (!peer().deaf && now_ns() < until_ns) {
 		ping_pong(heart);
 		for (i = 0; i < 1000; i++)
 			ping_pong(dense);
@@ -316,20 +327,18 @@ static bool goes_deaf(const struct wire *heart, const struct wire *dense, uint64
 static void fall_silent(void)
 {
 	int listener = peer_listens(0), fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-	struct wire first = wire_open(listener, KNELL_ROLE_NONE);
 	struct sockaddr_in addr = peer_socket(listener);
 	int full = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	uint64_t until_ns = loop_now_ns(loop) + DEADLINE_MS * NS_PER_MS;
+	uint64_t until_ns = now_ns() + DEADLINE_MS * NS_PER_MS;
 
 	ck_assert_int_eq(connect(full, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	ck_assert_int_eq(pins_role(&pins, fd, KNELL_ROLE_PROBE), 0);
 	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), -1);
-	while (!peer().verdict.silence.sends && loop_now_ns(loop) < until_ns)
+	while (!peer().verdict.silence.sends && now_ns() < until_ns)
 		usleep(1000);
 	close(fd);
 	ck_assert_uint_gt(peer().verdict.silence.sends, 0);
-	/* Those that got in stay open: their end would be heard. */
-	(void)first;
+	/* What fills the queue stays open: its end would be heard. */
 }
 
 START_TEST(what_a_deaf_socket_heard_outlives_it)
@@ -354,6 +363,75 @@ START_TEST(what_a_deaf_socket_heard_outlives_it)
 	ck_assert_uint_eq(peer().verdict.reason, VERDICT_REASON_SWEEP);
 	close(dense.far);
 	wire_close(&heart);
+	close(listener);
+}
+END_TEST
+
+START_TEST(without_keepalive_all_sockets_tell)
+{
+	int listener = peer_listens(8), on = 1, idle_s = 7200;
+	struct wire heart = wire_open(listener, KNELL_ROLE_HEARTBEAT);
+	struct wire dense = wire_open(listener, KNELL_ROLE_NONE);
+	struct knell_config config;
+
+	/* Its program's own patience, or none: nobody would ask when it idles. */
+	setsockopt(dense.near, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	ck_assert(!goes_deaf(&heart, &dense, SETTLE_MS));
+	ck_assert_int_eq(pins_config(&pins, &config), 0);
+	idle_s = (int)config.keepalive_idle_s;
+	config.keepalive_idle_s = 0;
+	ck_assert_int_eq(pins_set_config(&pins, &config), 0);
+	setsockopt(dense.near, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof(idle_s));
+	ck_assert(!goes_deaf(&heart, &dense, SETTLE_MS));
+	config.keepalive_idle_s = (uint32_t)idle_s;
+	ck_assert_int_eq(pins_set_config(&pins, &config), 0);
+	setsockopt(dense.near, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	ck_assert(goes_deaf(&heart, &dense, DEADLINE_MS));
+	wire_close(&dense);
+	ck_assert_uint_eq(peer().deaf, 0);
+	wire_close(&heart);
+	close(listener);
+}
+END_TEST
+
+/* Runs one sweep, as somebody else might too; where the last finished one began. */
+static uint64_t sweep(void)
+{
+	int fd = bpf_iter_create(pins.sweep);
+	struct knell_node node;
+	char nothing[64];
+
+	ck_assert_int_ge(fd, 0);
+	while (read(fd, nothing, sizeof(nothing)) > 0)
+		;
+	close(fd);
+	ck_assert_int_eq(pins_node(&pins, &node), 0);
+	return node.swept_ns;
+}
+
+START_TEST(one_sweep_at_a_time_is_stamped)
+{
+	int listener = peer_listens(8); /* sockets to look at */
+	uint64_t began_ns = now_ns(), swept_ns = sweep();
+	struct knell_node node;
+	uint32_t zero = 0;
+
+	ck_assert_uint_ge(swept_ns, began_ns);
+	ck_assert_uint_le(swept_ns, now_ns());
+	ck_assert_uint_gt(sweep(), swept_ns);
+	/* Another reading is under way: it has not looked everywhere, this one must not say so. */
+	ck_assert_int_eq(pins_node(&pins, &node), 0);
+	swept_ns = node.swept_ns;
+	node.sweep_session = UINT64_MAX;
+	node.sweep_began_ns = now_ns();
+	ck_assert_int_eq(bpf_map_update_elem(pins.map[PINS_NODE], &zero, &node, BPF_ANY), 0);
+	ck_assert_uint_eq(sweep(), swept_ns);
+	/* ... unless it was given up. */
+	node.sweep_began_ns -= 2000 * NS_PER_MS;
+	ck_assert_int_eq(bpf_map_update_elem(pins.map[PINS_NODE], &zero, &node, BPF_ANY), 0);
+	ck_assert_uint_gt(sweep(), swept_ns);
+	ck_assert_int_eq(pins_node(&pins, &node), 0);
+	ck_assert_uint_eq(node.sweep_session, 0);
 	close(listener);
 }
 END_TEST
@@ -464,6 +542,8 @@ int main(void)
 	tcase_add_test(tc, unload_waits_for_the_agent_to_go);
 	tcase_add_test(tc, forgets_what_is_not_watched);
 	tcase_add_test(tc, what_a_deaf_socket_heard_outlives_it);
+	tcase_add_test(tc, without_keepalive_all_sockets_tell);
+	tcase_add_test(tc, one_sweep_at_a_time_is_stamped);
 	tcase_add_test(tc, ring_tells_each_verdict_once);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
