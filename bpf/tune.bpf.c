@@ -180,11 +180,11 @@ static __always_inline void round_trip(struct bpf_sock_ops *ctx, const struct kn
 	if (!peer || peer->flags & KNELL_PEER_FORGOTTEN)
 		return;
 	peer->srtt_us = ctx->srtt_us >> 3;
-	peer_heard(peer, &key, cfg, now_ns, now_ns, &cause);
 	if (socket->flags & KNELL_SOCK_QUICK)
 		peer->beat_ns = now_ns;
 	else if (dense && beats(peer, cfg, now_ns) && !peer->verdict.silence.sends)
 		go_deaf(ctx, socket, peer);
+	peer_heard(peer, &key, cfg, now_ns, now_ns, &cause);
 }
 
 static __always_inline void first_syn_timeout(struct bpf_sock_ops *ctx,
