@@ -239,6 +239,17 @@ int knell_reset(__u64 *ctx)
 	return 0;
 }
 
+static __always_inline void connection_begins(struct observed *seen, struct sock *sk)
+{
+	struct knell_sock *socket = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+
+	if (!socket || socket->flags & KNELL_SOCK_COUNTED)
+		return;
+	socket->flags |= KNELL_SOCK_COUNTED;
+	socket->counted_in_ns = seen->peer->first_seen_ns;
+	__sync_fetch_and_add(&seen->peer->connections, 1);
+}
+
 /* A deaf socket takes what it has heard with it: ask it before it is counted no more. */
 static __always_inline void last_will(struct observed *seen, const struct tcp_sock *tp)
 {
@@ -246,31 +257,21 @@ static __always_inline void last_will(struct observed *seen, const struct tcp_so
 		     peer_heard_at(tp, 0, seen->cfg, seen->now_ns), seen->now_ns, &seen->cause);
 }
 
-static __always_inline void count_connection(struct observed *seen, struct sock *sk,
-					     const struct tcp_sock *tp, int newstate)
+static __always_inline void connection_ends(struct observed *seen, struct sock *sk,
+					    const struct tcp_sock *tp)
 {
-	struct knell_sock *socket;
+	struct knell_sock *socket = bpf_sk_storage_get(&socks, sk, 0, 0);
 
-	if (newstate == TCP_ESTABLISHED) {
-		socket = bpf_sk_storage_get(&socks, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-		if (!socket || socket->flags & KNELL_SOCK_COUNTED)
-			return;
-		socket->flags |= KNELL_SOCK_COUNTED;
-		socket->counted_in_ns = seen->peer->first_seen_ns;
-		__sync_fetch_and_add(&seen->peer->connections, 1);
-	} else if (newstate == TCP_CLOSE) {
-		socket = bpf_sk_storage_get(&socks, sk, 0, 0);
-		if (!socket || !(socket->flags & KNELL_SOCK_COUNTED))
-			return;
+	if (!socket)
+		return;
+	if (socket->flags & KNELL_SOCK_DEAF)
+		last_will(seen, tp);
+	if (peer_counts(seen->peer, socket)) {
+		__sync_fetch_and_add(&seen->peer->connections, -1);
 		if (socket->flags & KNELL_SOCK_DEAF)
-			last_will(seen, tp);
-		if (peer_counts(seen->peer, socket)) {
-			__sync_fetch_and_add(&seen->peer->connections, -1);
-			if (socket->flags & KNELL_SOCK_DEAF)
-				__sync_fetch_and_add(&seen->peer->deaf, -1);
-		}
-		socket->flags &= ~(KNELL_SOCK_COUNTED | KNELL_SOCK_DEAF);
+			__sync_fetch_and_add(&seen->peer->deaf, -1);
 	}
+	socket->flags &= ~(KNELL_SOCK_COUNTED | KNELL_SOCK_DEAF);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -292,11 +293,15 @@ int knell_state(__u64 *ctx)
 		return 0;
 	if (!observe(&seen, sk, fin ? VERDICT_REASON_FIN : VERDICT_REASON_HANDSHAKE))
 		return 0;
-	count_connection(&seen, sk, tp, newstate);
+	if (newstate == TCP_CLOSE) {
+		connection_ends(&seen, sk, tp);
+		return 0;
+	}
+	if (newstate == TCP_ESTABLISHED)
+		connection_begins(&seen, sk);
 	if (handshake && oldstate == TCP_SYN_SENT)
 		seen.peer->answer_port = seen.cause.remote_port;
-	if (handshake || fin)
-		peer_heard(seen.peer, &seen.key, seen.cfg, seen.now_ns, seen.now_ns, &seen.cause);
+	peer_heard(seen.peer, &seen.key, seen.cfg, seen.now_ns, seen.now_ns, &seen.cause);
 	return 0;
 }
 

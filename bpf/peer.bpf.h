@@ -167,14 +167,19 @@ static __always_inline bool peer_counts(const struct knell_peer *peer,
  * peer is never among them: it got its ears back before it repeated anything (tune.bpf.c). So these
  * flow, or idle.
  */
-static __always_inline bool peer_unasked(const struct knell_peer *peer,
-					 const struct knell_node *self,
-					 const struct knell_config *cfg, __u64 began_ns,
-					 __u64 now_ns)
+static __always_inline __u32 peer_unasked(const struct knell_peer *peer,
+					  const struct knell_node *self,
+					  const struct knell_config *cfg, __u64 began_ns,
+					  __u64 now_ns)
 {
-	__u64 wait_ns = (now_ns - began_ns) / 2, grain_ns = 2 * (__u64)cfg->tick_ns;
+	__u64 half_ns = began_ns + (now_ns - began_ns) / 2;
+	__u64 grain_ns = began_ns + 2 * (__u64)cfg->tick_ns;
+	/* Negative where the sweep is no later. Not compared: each branch doubles what the verifier
+	 * has to walk through below.
+	 */
+	__u64 behind = (self->swept_ns - half_ns - 1) | (self->swept_ns - grain_ns - 1);
 
-	return peer->deaf && self->swept_ns <= began_ns + (wait_ns > grain_ns ? wait_ns : grain_ns);
+	return peer->deaf & -(__u32)(behind >> 63);
 }
 
 /* Keeps the count of silent peers exact; runs inside the peer's lock. */

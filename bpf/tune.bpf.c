@@ -232,7 +232,6 @@ static __always_inline void round_trip(struct bpf_sock_ops *ctx, const struct kn
 	if (!peer || peer->flags & KNELL_PEER_FORGOTTEN)
 		return;
 	peer->srtt_us = ctx->srtt_us >> 3;
-	peer_heard(peer, &key, cfg, now_ns, now_ns, &cause);
 	/* Not by our flag. */
 	if (socket->flags & KNELL_SOCK_DEAF) {
 		socket->flags |= KNELL_SOCK_SHARED;
@@ -242,6 +241,7 @@ static __always_inline void round_trip(struct bpf_sock_ops *ctx, const struct kn
 		peer->beat_ns = now_ns;
 	else if (dense && beats(peer, cfg, now_ns) && !peer->verdict.silence.sends)
 		go_deaf(ctx, socket, peer, cfg);
+	peer_heard(peer, &key, cfg, now_ns, now_ns, &cause);
 }
 
 static __always_inline void first_syn_timeout(struct bpf_sock_ops *ctx,
