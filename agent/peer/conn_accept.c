@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 #include "peer/conn_line.h"
 
@@ -74,7 +75,8 @@ static bool adopt(struct conn *conn, const char *name)
 	struct roster_peer *peer = roster_by_name(cache->roster, name);
 	char reason[160];
 
-	if (peer)
+	/* People may name a peer by its address; a certificate may not. */
+	if (peer && !strcmp(peer->name, name))
 		return adopt_of_peer(conn, &cache->lines[peer->index]);
 	if (!cache->hooks->admits || !cache->hooks->admits(cache->ctx, name))
 		snprintf(reason, sizeof(reason),

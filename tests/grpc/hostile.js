@@ -6,11 +6,13 @@
 // usage: node hostile.js client ADDR:PORT NODE DIR NAME ATTACK
 //        node hostile.js server ADDR:PORT DIR NAME CONTROL_PORT
 //        node hostile.js list client|server
+//        node hostile.js limit
 //
 // DIR holds ca.pem, NAME.pem and NAME.key. The client attacks once and prints one JSON line: how the
 // node ended it, and `wrong`, which is "" when that is what it should have done. The server does to
 // each connection what was last ordered: a line on CONTROL_PORT (loopback) with an attack's name
-// ends the one before and is answered with the JSON line about that one.
+// ends the one before and is answered with the JSON line about that one. `limit`: how many connections
+// of one peer a node keeps.
 'use strict';
 const fs = require('fs');
 const http2 = require('http2');
@@ -25,6 +27,7 @@ const CODE = {
 	NO_ERROR: 0, PROTOCOL_ERROR: 1, INTERNAL_ERROR: 2, FLOW_CONTROL_ERROR: 3, STREAM_CLOSED: 5,
 	FRAME_SIZE_ERROR: 6, REFUSED_STREAM: 7, CANCEL: 8, COMPRESSION_ERROR: 9, ENHANCE_YOUR_CALM: 11,
 };
+const DEADLINE_EXCEEDED = 4;
 const RESOURCE_EXHAUSTED = 8;
 const PING = '/knell.v1.Peer/Ping';
 const WATCH = '/grpc.health.v1.Health/Watch';
@@ -33,7 +36,13 @@ const FLOOD_BYTES = 64 << 20; // more than any bound on the other side
 const FLOOD_MS = 4000;
 const SETUP_MS = 15000; // a node gives a stranger 10 s to say hello
 const GIB2 = 0x7fffffff;
-const MESSAGE_MAX = 4 << 20;
+const REQUEST_MAX = 128 << 10; // of a node; what is longer it refuses unread
+const UNFINISHED = 200; // of these, more than a node holds of all that has begun
+const SESSION_MIB = 64; // that these may take here
+const UNFINISHED_S = 3; // the time that they may take, as they say themselves
+const CONNECTIONS_MAX = 4352; // that a node keeps of one peer
+const CONNECTIONS_MORE = 48;
+const AT_ONCE = 12; // a node lets 16 of one address shake hands
 
 const wait = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 const many = (bytes, size = CHUNK_BYTES) => Buffer.concat(Array(Math.ceil(size / bytes.length)).fill(bytes));
@@ -137,12 +146,15 @@ const resets = (...codes) => (report) => {
 	return report.closed ? ends(...codes)(report) : `resets with ${got.join(', ') || 'nothing'}`;
 };
 const stays = (report) => report.closed ? `the connection ends: ${report.goaway}` : '';
-const anything = () => ''; // a failed call may cost its connection, for one
+const replaced = (report) => report.connections > 2 ? '' : 'no other connection in its place';
 
 // ---- attacks that either side can make ----
 
 const pieces = (stream) => many(frame(TYPE.CONTINUATION, 0, stream, literal(1000)));
 const open = (victim, stream) => victim.say(request(stream, PING));
+
+const PONGS = ['knpi\x01\0\0\0', 'knpi\0\0\0\0', 'knhb\x01\0\0\0', 'knhb\xff\xff\xff\xff'].map(
+	(opaque) => frame(TYPE.PING, FLAG.ACK, 0, Buffer.from(opaque, 'latin1')));
 
 const common = {
 	garbage: {
@@ -171,6 +183,10 @@ const common = {
 	},
 	unknown: { // frames of a type that nobody knows are to be ignored, which costs no more than reading them
 		run: (victim) => victim.flood(() => many(frame(0xbe, 0, 0, Buffer.alloc(0)))),
+		wrong: stays,
+	},
+	pongs: { // which nobody asked for, as those that a node waits for begin; reading them is all that they cost
+		run: (victim) => victim.flood((i) => many(PONGS[i % PONGS.length]), 1 << 20),
 		wrong: stays,
 	},
 	'pings-unread': { // and never reads the answers
@@ -253,21 +269,11 @@ const asClient = {
 					frame(TYPE.DATA, FLAG.END_STREAM, 2 * i + 1, message(Buffer.alloc(0))));
 			await victim.within(1500);
 		},
-		wrong: anything,
+		wrong: stays,
 	},
-	'messages-unfinished': { // on 200 streams at once, each as long as is allowed, but for the last byte
-		run: async (victim) => {
-			const part = Buffer.alloc(16000), window = 65535;
-			for (let i = 0; i < 200 && !victim.closed; i++)
-				victim.say(request(2 * i + 1, PING),
-					frame(TYPE.DATA, 0, 2 * i + 1, message(Buffer.alloc(0), MESSAGE_MAX)));
-			for (let sent = 5; sent + part.length < Math.min(MESSAGE_MAX, window) && !victim.closed; sent += part.length)
-				await victim.flood((i) => frame(TYPE.DATA, 0, 2 * i + 1, part), 200 * part.length);
-			await victim.within(500);
-		},
-		wrong: anything,
-	},
-	'message-2gib': { http2: true },
+	connections: { alone: crowd },
+	'messages-unfinished': { alone: messagesUnfinished },
+	'message-2gib': { alone: message2Gib },
 };
 
 // ---- attacks of a server ----
@@ -288,7 +294,16 @@ const asServer = {
 	...common,
 	mute: { hello: false, run: async () => {}, wrong: hangsUp, ms: SETUP_MS },
 	'mute-calls': { run: async () => {}, wrong: stays },
-	'mute-all': { polite: false, run: async () => {}, wrong: anything },
+	'mute-all': { polite: false, run: async () => {}, wrong: hangsUp, ms: SETUP_MS },
+	'pongs-early': { // before the node can have asked for anything, since its SETTINGS are not acknowledged
+		hello: false,
+		run: async (victim) => {
+			victim.say(settings(), ...PONGS);
+			await victim.within(50);
+			victim.say(...PONGS, frame(TYPE.SETTINGS, FLAG.ACK, 0), ...PONGS);
+		},
+		wrong: stays,
+	},
 	continuations: {
 		run: toEach(async (victim, stream) => {
 			victim.say(frame(TYPE.HEADERS, 0, stream, okHead));
@@ -318,14 +333,14 @@ const asServer = {
 		run: toEach((victim, stream) => victim.say(respond(stream),
 			frame(TYPE.DATA, 0, stream, message(Buffer.alloc(1000, 0xff))),
 			frame(TYPE.HEADERS, FLAG.END_HEADERS | FLAG.END_STREAM, stream, fields([['grpc-status', '0']])))),
-		wrong: anything,
+		wrong: stays, // what a method makes of it is no matter of the connection
 	},
 	'messages-endless': { // a unary call is answered again and again
 		run: toEach((victim, stream) => {
 			victim.say(respond(stream));
 			return victim.flood(() => many(frame(TYPE.DATA, 0, stream, message(Buffer.alloc(0))), 4096), 60000, 1000);
 		}),
-		wrong: anything,
+		wrong: resets(CODE.CANCEL),
 	},
 	'empty-data': {
 		run: toEach(async (victim, stream) => {
@@ -336,11 +351,11 @@ const asServer = {
 	},
 	'no-status': {
 		run: toEach((victim, stream) => victim.say(respond(stream), frame(TYPE.DATA, FLAG.END_STREAM, stream))),
-		wrong: anything,
+		wrong: hangsUp,
 	},
 	reset: {
 		run: toEach((victim, stream) => victim.say(frame(TYPE.RST_STREAM, 0, stream, u32(CODE.REFUSED_STREAM)))),
-		wrong: anything,
+		wrong: stays,
 	},
 	push: {
 		run: toEach((victim, stream) => victim.say(frame(TYPE.PUSH_PROMISE, FLAG.END_HEADERS, stream,
@@ -349,7 +364,11 @@ const asServer = {
 	},
 	goaway: {
 		run: toEach((victim) => victim.say(frame(TYPE.GOAWAY, 0, 0, u32(0, CODE.NO_ERROR)))),
-		wrong: anything,
+		wrong: hangsUp,
+	},
+	'goaway-stays': { // and lets a call wait on, with which the connection must not be kept
+		run: toEach((victim) => victim.say(frame(TYPE.GOAWAY, 0, 0, u32(GIB2, CODE.NO_ERROR)))),
+		wrong: replaced,
 	},
 };
 
@@ -364,45 +383,104 @@ function say(what) {
 	process.stdout.write(JSON.stringify(what) + '\n');
 }
 
-// Endless data of a message that announces 2 GiB, from a client whose HTTP/2 is correct.
-function message2Gib(at, options) {
-	return new Promise((resolve) => {
-		const session = http2.connect(`https://${at.host}:${at.port}`, { ...options, ALPNProtocols: ['h2'] });
-		const stream = session.request({ ':method': 'POST', ':path': PING, 'content-type': 'application/grpc', te: 'trailers' });
-		const report = { sent_kib: 0, status: null, code: null };
-		const done = () => {
-			report.code = stream.rstCode;
-			report.wrong = report.status === RESOURCE_EXHAUSTED ? '' : `status ${report.status}`;
-			session.destroy();
-			resolve(report);
-		};
-		const more = () => {
-			while (!stream.destroyed && !stream.writableEnded && report.sent_kib < FLOOD_BYTES >> 10) {
-				report.sent_kib += CHUNK_BYTES >> 10;
-				if (!stream.write(Buffer.alloc(CHUNK_BYTES)))
-					return;
-			}
-		};
-		const heads = (head) => {
-			if (head['grpc-status'] !== undefined)
-				report.status = Number(head['grpc-status']);
-		};
-		stream.on('response', heads);
-		stream.on('trailers', heads);
-		stream.on('drain', more);
-		stream.on('error', () => {});
-		session.on('error', (error) => { report.error = error.message; });
-		stream.on('close', done);
-		stream.resume();
-		stream.write(message(Buffer.alloc(0), GIB2));
-		more();
-		setTimeout(done, FLOOD_MS).unref();
+// A call by a client whose HTTP/2 is correct: `status` and `code` are there when it is over.
+function correctCall(session, more = {}) {
+	const stream = session.request({
+		':method': 'POST', ':path': PING, 'content-type': 'application/grpc', te: 'trailers', ...more });
+	const call = { stream, status: null, code: null };
+	const heads = (head) => {
+		if (head['grpc-status'] !== undefined)
+			call.status = Number(head['grpc-status']);
+	};
+	stream.on('response', heads);
+	stream.on('trailers', heads);
+	stream.on('error', () => {});
+	call.ended = new Promise((resolve) => {
+		stream.on('close', () => {
+			call.code = stream.rstCode;
+			resolve();
+		});
 	});
+	stream.resume();
+	return call;
+}
+
+function correctSession(options) {
+	const session = http2.connect(`https://${options.host}:${options.port}`,
+		{ maxSessionMemory: SESSION_MIB, ...options });
+	session.on('error', () => {});
+	return session;
+}
+
+// Endless data of a message that announces 2 GiB.
+async function message2Gib(options) {
+	const session = correctSession(options), call = correctCall(session), stream = call.stream;
+	let sentKib = 0;
+	const more = () => {
+		while (!stream.destroyed && !stream.writableEnded && sentKib < FLOOD_BYTES >> 10) {
+			sentKib += CHUNK_BYTES >> 10;
+			if (!stream.write(Buffer.alloc(CHUNK_BYTES)))
+				return;
+		}
+	};
+	stream.on('drain', more);
+	stream.write(message(Buffer.alloc(0), GIB2));
+	more();
+	await Promise.race([call.ended, wait(FLOOD_MS)]);
+	return { sent_kib: sentKib, status: call.status, code: call.code,
+		wrong: call.status === RESOURCE_EXHAUSTED ? '' : `status ${call.status}` };
+}
+
+// Many requests as long as is allowed, each but for its last byte: some are refused for all that they
+// take together, the others for the time that they take, and the connection goes on.
+async function messagesUnfinished(options) {
+	const session = correctSession(options), calls = [];
+	for (let i = 0; i < UNFINISHED; i++) {
+		const call = correctCall(session, { 'grpc-timeout': `${UNFINISHED_S}S` });
+		call.stream.write(message(Buffer.alloc(REQUEST_MAX - 1), REQUEST_MAX));
+		calls.push(call);
+	}
+	await Promise.race([Promise.all(calls.map((call) => call.ended)), wait(3000 * UNFINISHED_S)]);
+	const statuses = {};
+	for (const call of calls)
+		statuses[call.status] = (statuses[call.status] || 0) + 1;
+	const right = statuses[RESOURCE_EXHAUSTED] && statuses[DEADLINE_EXCEEDED] &&
+		statuses[RESOURCE_EXHAUSTED] + statuses[DEADLINE_EXCEEDED] === UNFINISHED;
+	const report = { statuses, closed: session.closed || session.destroyed };
+	return { ...report, wrong: !right ? 'not all are refused' : report.closed ? 'the connection ends' : '' };
+}
+
+// More connections than a node keeps of one peer; each says hello, and nothing more.
+async function crowd(options) {
+	const kept = new Set();
+	let opened = 0;
+	const one = () => new Promise((resolve) => {
+		const socket = tls.connect(options, () => {
+			opened++;
+			kept.add(socket);
+			socket.write(Buffer.concat([PREFACE, settings(), frame(TYPE.SETTINGS, FLAG.ACK, 0)]));
+		});
+		socket.once('data', resolve);
+		socket.on('error', () => {});
+		socket.on('close', () => {
+			kept.delete(socket);
+			resolve();
+		});
+		socket.resume();
+	});
+	const some = async () => {
+		while (opened < CONNECTIONS_MAX + CONNECTIONS_MORE)
+			await one();
+	};
+	await Promise.all(Array.from({ length: AT_ONCE }, some));
+	await wait(500);
+	const report = { opened, kept: kept.size };
+	return { ...report, wrong: report.kept === CONNECTIONS_MAX ? '' : `it keeps ${report.kept}` };
 }
 
 async function attack(victim, how) {
 	await how.run(victim);
-	if (how.wrong !== stays && how.wrong !== anything)
+	if (how.wrong !== stays)
 		await victim.within(how.ms || 3000);
 	else
 		await victim.within(300);
@@ -412,8 +490,8 @@ async function client(where, node, dir, name, what) {
 	const how = asClient[what];
 	const [host, port] = where.split(':');
 	const options = { host, port, servername: node, ALPNProtocols: ['h2'], ...identity(dir, name) };
-	if (how.http2) {
-		say({ attack: what, ...await message2Gib({ host, port }, options) });
+	if (how.alone) {
+		say({ attack: what, ...await how.alone(options) });
 		process.exit();
 	}
 	const socket = how.bare ? net.connect(options) : tls.connect(options);
@@ -437,7 +515,7 @@ function server(where, dir, name, controlPort) {
 
 	const serve = async (socket) => {
 		const how = asServer[what];
-		const victim = new Victim(socket, how.hello === false ? 0 : PREFACE.length, how);
+		const victim = new Victim(socket, PREFACE.length, how);
 		victims.push(victim);
 		if (how.hello !== false) {
 			victim.say(settings());
@@ -452,9 +530,9 @@ function server(where, dir, name, controlPort) {
 	// Of several connections that met the same attack the first that met it to the end is told of.
 	const finish = () => {
 		const met = victims.filter((victim) => victim.done || victim.closed);
-		const reports = met.map((victim) => victim.report());
+		const reports = met.map((victim) => ({ connections: victims.length, ...victim.report() }));
 		const first = reports.find((report) => asServer[what].wrong(report) === '') || reports[0];
-		return { attack: what, connections: victims.length, ...first,
+		return { attack: what, ...first,
 			wrong: first ? asServer[what].wrong(first) : 'nobody came' };
 	};
 	net.createServer((control) => {
@@ -477,6 +555,8 @@ function server(where, dir, name, controlPort) {
 const [mode, ...args] = process.argv.slice(2);
 if (mode === 'list')
 	say(Object.keys(args[0] === 'client' ? asClient : asServer));
+else if (mode === 'limit')
+	say(CONNECTIONS_MAX);
 else if (mode === 'client' && asClient[args[4]])
 	client(...args);
 else if (mode === 'server')

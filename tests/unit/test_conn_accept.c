@@ -40,6 +40,17 @@ START_TEST(turns_strangers_away)
 }
 END_TEST
 
+/* By the right authority, for what happens to be a peer's address. */
+START_TEST(no_address_is_a_peers_name)
+{
+	twins_close();
+	twins_open("address", "b", &twins_limits, false);
+	conn_allow(twins.a.cache, twins_peer(&twins.a), true);
+	twins_run_until(twins_has_refused);
+	ck_assert_str_eq(twins.b.reason, "certificate is of '127.0.0.1', which is no peer of ours");
+}
+END_TEST
+
 enum { PER_SOURCE = 16, IN_ALL = 256 };
 
 static unsigned int strangers_wanted;
@@ -416,6 +427,7 @@ int main(void)
 	tcase_add_test(tc, the_oldest_unused_gives_way);
 	tcase_add_test(tc, what_is_in_use_does_not_give_way);
 	tcase_add_loop_test(tc, hands_on_what_is_asked, 0, 2);
+	tcase_add_test(tc, no_address_is_a_peers_name);
 	tcase_add_test(twins_case(suite, "nobody", setup_stranger), turns_strangers_away);
 	tc = twins_case(suite, "clients", setup_client);
 	tcase_add_test(tc, admits_a_client);
