@@ -71,7 +71,7 @@ help:
 	@echo '  make demo       three nodes, one loses power: the timeline (root, under a minute)'
 	@echo '  make check      unit tests, sanitizers, the lab in its short form (root, < 20 min)'
 	@echo '  make bench      the figures in full, next to BFD; then tools/figures prints the table'
-	@echo '  make soak       the long runs: must not be fooled, ten times the suite'
+	@echo '  make soak       lab and bench in their longest form, then the suite ten times over'
 	@echo '  make lint       clang-format, clang-tidy, cppcheck, shellcheck'
 	@echo '  make fuzz       fuzzers over everything that reads bytes from outside'
 	@echo '  make install    into $$(DESTDIR)$$(PREFIX), PREFIX=$(PREFIX); make uninstall'

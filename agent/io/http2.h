@@ -115,7 +115,8 @@ bool http2_is_leaving(const struct http2 *http2);
 /* The socket, for getsockopt(); -1 after on_close. */
 int http2_fd(const struct http2 *http2);
 
-/* Gives `http2` up in order: GOAWAY, close_notify, FIN. NULL is allowed. */
+/* Gives `http2` up in order: what its streams have said, GOAWAY, close_notify, FIN. NULL is
+ * allowed. */
 void http2_goaway_close(struct http2 *http2);
 
 /*

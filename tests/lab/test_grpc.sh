@@ -135,6 +135,21 @@ h2load_is_refused() {
 	cluster_whole || fail "the cluster suffers"
 }
 
+# An agent that is stopped says so to whoever it is answering, near and far.
+stopping_is_told() {
+	local watchers=() file
+	by_local h1
+	follow "$cluster_dir/stop-local.watch" h1 "${where[@]}" health peer/h3 || return 1
+	by_tls h1
+	follow "$cluster_dir/stop-tls.watch" h1 "${where[@]}" verdicts || return 1
+	follow "$cluster_dir/stop-far.watch" h2 "${where[@]}" health peer/h3 || return 1
+	end "$(cat "$cluster_dir/h1.pid")" || fail "the agent goes on" || return 1
+	for file in stop-local stop-tls stop-far; do
+		wait_for 5 has_line "$cluster_dir/$file.watch" '.error == 14 and .words == "the node is stopping"' ||
+			fail "$file: $(tail -n 1 "$cluster_dir/$file.watch")" || return 1
+	done
+}
+
 start() {
 	cluster_up 3 lan || fail "no cluster" || return 1
 	"$KNELL_BUILD/knell" cert node "$cluster_dir" stranger >/dev/null || fail "no certificate" || return 1
@@ -154,4 +169,5 @@ run "grpc-health-check follows h3 within $CHANGE_LIMIT_MS ms of the verdict ($cu
 run "nghttp over TLS: 100 calls on one connection" with_nghttp 100
 run "h2load over the local socket: every call succeeds" with_h2load "$(in_mode 20000 200000 2000000)"
 run "h2load without a certificate gets nowhere" h2load_is_refused
+run "an agent that is stopped tells whom it is answering" stopping_is_told
 finish
