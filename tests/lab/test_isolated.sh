@@ -10,6 +10,23 @@ need_root_and_lab
 
 span_s=$(in_mode 5 60 60)
 
+load_pids=()
+
+# load HOST COMMAND...: in the background on HOST, until the case ends.
+load() {
+	load_pids+=("$(lab spawn "$1" /dev/null "${@:2}")")
+}
+
+clean_up() {
+	local pid
+	for pid in "${load_pids[@]}"; do
+		kill -KILL -- "-$pid" 2>/dev/null
+	done
+	load_pids=()
+	cluster_down
+}
+trap clean_up EXIT
+
 # is_isolated HOST: HOST says so of both its peers, in its pinned maps.
 is_isolated() {
 	local other
@@ -43,10 +60,24 @@ beats() {
 		jq -e 'map(select(.role == "heartbeat")) | length == 2 and all(.last_heard_ms < 1000)' >/dev/null
 }
 
-# cut_off CASE FAULT MEND: h1 is cut off by FAULT, for a span, until MEND.
+deafened() {
+	[ "$(knell_on h1 -j peer dump | jq .stats.sockets_deafened)" -gt 0 ]
+}
+
+# A connection of h1 that was dense, so that knell does not listen to it, and idles from now on.
+deaf_and_idle() {
+	load h3 sockperf server --tcp -i "$(lab addr h3)" -p 9100
+	wait_for 5 lab exec h1 nc -z "$(lab addr h3)" 9100 || fail "sockperf does not listen" || return 1
+	load h1 sockperf ping-pong --tcp -i "$(lab addr h3)" -p 9100 -t $((span_s + 60)) --mps max
+	wait_for 10 deafened || fail "no connection goes deaf" || return 1
+	kill -STOP -- "-${load_pids[-1]}"
+}
+
+# cut_off CASE FAULT MEND [BEFORE]: h1 is cut off by FAULT, for a span, until MEND.
 cut_off() {
 	local case=$1 fault=$2 mend=$3 host mended_ns
 	cluster_up 3 lan || fail "no cluster" || return 1
+	[ $# -lt 4 ] || "$4" || return 1
 	span_begin h1
 	$fault
 	wait_for 5 is_isolated h1 || fail "h1 does not say isolated, but $(cluster_state h1 h2) of h2 and \
@@ -57,6 +88,8 @@ $(cluster_state h1 h3) of h3" || return 1
 	done
 	span_hold "$span_s"
 	is_isolated h1 || fail "h1 does not say isolated any more" || return 1
+	[ "$(span_said isolated h1)" -eq 2 ] ||
+		fail "h1 says isolated $(span_said isolated h1) times of two peers" || return 1
 	for host in h2 h3; do
 		cluster_is "$host" h1 dead || fail "$host says $(cluster_state "$host" h1) of h1" || return 1
 	done
@@ -128,11 +161,14 @@ $(cluster_state h3 h2) of h2" || return 1
 }
 
 run "own link down: isolated, nobody else blamed" cut_off "own link down" link_down link_up
-cluster_down
+clean_up
 run "cut off at the switch: isolated, nobody else blamed" cut_off "cut off at the switch" \
 	switch_side switch_mended
-cluster_down
+clean_up
+run "cut off with an idle connection that does not tell: isolated, and it stays so" \
+	cut_off "cut off, a deaf connection idle" switch_side switch_mended deaf_and_idle
+clean_up
 run "h3 hears nothing: dead to the others, isolated to itself" deaf_or_mute in
-cluster_down
+clean_up
 run "nobody hears h3: dead to the others, who do not blame each other" deaf_or_mute out
 finish

@@ -394,6 +394,33 @@ START_TEST(without_keepalive_all_sockets_tell)
 }
 END_TEST
 
+START_TEST(two_instances_both_hear)
+{
+	char second[sizeof(dir)];
+	struct load_options options = {.pin_dir = second, .profile = KNELL_PROFILE_FAST};
+	int listener = peer_listens(8);
+	struct wire heart = wire_open(listener, KNELL_ROLE_HEARTBEAT), dense;
+	struct knell_watch_key prefix = {.prefix_bits = 8 * KNELL_ADDR_BYTES};
+	struct pins other = PINS_CLOSED;
+
+	snprintf(second, sizeof(second), "/sys/fs/bpf/knell-unit-second-%d", getpid());
+	ck_assert_msg(!load_instance(&options, why, sizeof(why)), "%s", why);
+	ck_assert_int_eq(pins_open(&other, second, NULL), 0);
+	memcpy(prefix.addr, key.addr, sizeof(prefix.addr));
+	ck_assert_int_eq(pins_watch_add(&other, &prefix, 0), 0);
+	dense = wire_open(listener, KNELL_ROLE_NONE);
+	ck_assert(!goes_deaf(&heart, &dense, SETTLE_MS));
+	wire_close(&dense);
+	pins_close(&other);
+	ck_assert_msg(!load_remove(second, why, sizeof(why)), "%s", why);
+	dense = wire_open(listener, KNELL_ROLE_NONE);
+	ck_assert(goes_deaf(&heart, &dense, DEADLINE_MS));
+	wire_close(&dense);
+	wire_close(&heart);
+	close(listener);
+}
+END_TEST
+
 /* Runs one sweep, as somebody else might too; where the last finished one began. */
 static uint64_t sweep(void)
 {
@@ -543,6 +570,7 @@ int main(void)
 	tcase_add_test(tc, forgets_what_is_not_watched);
 	tcase_add_test(tc, what_a_deaf_socket_heard_outlives_it);
 	tcase_add_test(tc, without_keepalive_all_sockets_tell);
+	tcase_add_test(tc, two_instances_both_hear);
 	tcase_add_test(tc, one_sweep_at_a_time_is_stamped);
 	tcase_add_test(tc, ring_tells_each_verdict_once);
 	suite_add_tcase(suite, tc);
