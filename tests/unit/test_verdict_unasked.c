@@ -66,7 +66,7 @@ START_TEST(test_isolated_waits_too_but_not_for_a_dead_link)
 		silent(&peer, &cut, now_ns += 10 * MS, i % 2);
 	ck_assert_uint_eq(peer.state, VERDICT_SUSPECT);
 	cut.link_down = 1;
-	silent(&peer, &cut, now_ns += MS, 0);
+	silent(&peer, &cut, now_ns + MS, 0);
 	ck_assert_uint_eq(peer.state, VERDICT_ISOLATED);
 }
 END_TEST
