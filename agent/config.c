@@ -361,6 +361,7 @@ static int read_setting(struct config_reading *reading, const char *section, con
 	char *config = (char *)reading->config;
 	size_t i;
 
+	reading->key = key;
 	for (i = 0; i < SETTINGS; i++)
 		if (!strcmp(settings[i].section, section) && !strcmp(settings[i].key, key))
 			return settings[i].read(reading, value);

@@ -63,10 +63,11 @@ int config_value_path(struct config_reading *reading, char *path, size_t size, c
 	size_t length = strlen(value);
 
 	if (value[0] != '/')
-		return config_refuse(reading, "\"%s\" must be an absolute path", value);
-	if (length >= size)
-		return config_refuse(reading, "path is longer than %zu characters: %s", size - 1,
+		return config_refuse(reading, "%s \"%s\" must be an absolute path", reading->key,
 				     value);
+	if (length >= size)
+		return config_refuse(reading, "%s is longer than %zu characters: %s", reading->key,
+				     size - 1, value);
 	memcpy(path, value, length + 1);
 	return 0;
 }
@@ -78,8 +79,8 @@ int config_value_number(struct config_reading *reading, unsigned int *number, co
 	unsigned long got = strtoul(value, &rest, 10);
 
 	if (!isdigit((unsigned char)*value) || *rest || got < min || got > max)
-		return config_refuse(reading, "\"%s\" must be a number from %u to %u", value, min,
-				     max);
+		return config_refuse(reading, "%s \"%s\" must be a number from %u to %u",
+				     reading->key, value, min, max);
 	*number = got;
 	return 0;
 }
@@ -122,14 +123,14 @@ int config_value_time(struct config_reading *reading, uint64_t *ns, const char *
 
 	if (!within)
 		return config_refuse(reading,
-				     "\"%s\" must be a time from %s to %s%s, with its unit: ms, s, "
-				     "m or h",
-				     value, time_text(min, span->min_ns),
+				     "%s \"%s\" must be a time from %s to %s%s, with its unit: "
+				     "ms, s, m or h",
+				     reading->key, value, time_text(min, span->min_ns),
 				     time_text(max, span->max_ns),
 				     span->never ? ", or 0 for never" : "");
 	if (span->step_ns && got % span->step_ns)
-		return config_refuse(reading, "\"%s\" must be a multiple of %s", value,
-				     time_text(step, span->step_ns));
+		return config_refuse(reading, "%s \"%s\" must be a multiple of %s", reading->key,
+				     value, time_text(step, span->step_ns));
 	*ns = got;
 	return 0;
 }
@@ -139,7 +140,7 @@ int config_value_flag(struct config_reading *reading, bool *flag, const char *va
 	bool yes = !strcmp(value, "yes");
 
 	if (!yes && strcmp(value, "no"))
-		return config_refuse(reading, "\"%s\" must be yes or no", value);
+		return config_refuse(reading, "%s \"%s\" must be yes or no", reading->key, value);
 	*flag = yes;
 	return 0;
 }

@@ -22,7 +22,8 @@ struct config_reading {
 	struct config *config;
 	const char *path;
 	FILE *file;
-	int line; /* 0: of the file as a whole */
+	int line;	 /* 0: of the file as a whole */
+	const char *key; /* whose value is being read */
 	char *why;
 	size_t why_size;
 };

@@ -80,7 +80,9 @@ static bool adopt(struct conn *conn, const char *name)
 		return adopt_of_peer(conn, &cache->lines[peer->index]);
 	if (!cache->hooks->admits || !cache->hooks->admits(cache->ctx, name))
 		snprintf(reason, sizeof(reason),
-			 "certificate is of '%.64s', which is no peer of ours", name);
+			 "certificate is of '%.64s', which is no peer of ours, nor a `client` in "
+			 "[grpc]",
+			 name);
 	else if (conn_entry_client(conn, name))
 		return true;
 	else
