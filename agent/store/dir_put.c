@@ -112,7 +112,9 @@ static void took_check(struct dir_call *call, int err)
 		return;
 	put->check = NULL;
 	if (!err) {
-		dir_file_open(put->file);
+		/* A small one may be on its way to its row already. */
+		if (put->file)
+			dir_file_open(put->file);
 		return;
 	}
 	dir_file_drop(put->file);
