@@ -10,7 +10,8 @@
  * `done`, never from inside the call; one that returns a negative errno ends there. A request is
  * embedded in its owner, zeroed but for what the call asks for, and must live until `done`;
  * store_forget() takes `done` back, what was begun then goes on or is undone by itself, whichever
- * the engine promises.
+ * the engine promises. Names and metadata that are passed as arguments are copied by the call.
+ * In every `done` any call is allowed, and freeing the request.
  *
  * Errors, for all: -ENOENT (no such bucket, key, upload), -EEXIST, -ENOTEMPTY, -EINVAL, -ENOSPC,
  * -EROFS, -EIO, -EAGAIN (not now, try again: a majority is missing, or too much waits), -ETIMEDOUT,
@@ -81,7 +82,8 @@ struct store_get {
 	/* Filled by `done`; valid until store_get_close(). */
 	struct store_object object;
 	/*
-	 * For store_get_read(): `len` bytes at `data`, valid during the call; or a negative errno.
+	 * For store_get_read(): `len` bytes at `data`, valid during the call, at least one and
+	 * perhaps fewer than asked for; or a negative errno and no data.
 	 */
 	void (*chunk)(struct store_get *get, const uint8_t *data, size_t len, int err);
 };
@@ -113,7 +115,9 @@ struct store_list {
 	const char *delimiter; /* "": none; keys that share what ends in it are told once */
 	const char *after;     /* begins after this key or common prefix; "": at the beginning */
 	size_t max;	       /* at most STORE_LIST_MAX */
-	/* Filled by `done`, valid during it, in byte order, keys and prefixes merged by that order.
+	/*
+	 * Filled by `done`, valid during it, each in byte order; without metadata. Both together
+	 * are `max` at most.
 	 */
 	const struct store_object *objects;
 	size_t object_count;
@@ -206,5 +210,101 @@ struct store_engine {
 struct store {
 	const struct store_engine *engine;
 };
+
+/*
+ * ---- the calls ----
+ *
+ * Names that are too long or empty are -EINVAL here already.
+ */
+
+/** store_bucket_create - -EEXIST when it is there. */
+int store_bucket_create(struct store *store, const char *bucket, struct store_request *request);
+
+/** store_bucket_delete - -ENOTEMPTY while it has objects; uploads in parts are given up with it. */
+int store_bucket_delete(struct store *store, const char *bucket, struct store_request *request);
+
+/** store_bucket_head - 0 when it is there. */
+int store_bucket_head(struct store *store, const char *bucket, struct store_request *request);
+
+int store_bucket_list(struct store *store, struct store_bucket_list *list);
+
+/**
+ * store_get - find an object. -ENOENT in `done`: no such bucket or key.
+ *
+ * The object is held as it is now until store_get_close(), whatever is written over it. Opens no
+ * file: asking for no more than `object` is cheap.
+ */
+int store_get(struct store *store, const char *bucket, const char *key, struct store_get *get);
+
+/**
+ * store_get_read - read up to STORE_CHUNK_BYTES; ends with exactly one `chunk`.
+ *
+ * -EALREADY while another read is under way, -EINVAL when @offset and @len do not lie in the
+ * object. The next may be begun from inside `chunk`.
+ */
+int store_get_read(struct store *store, struct store_get *get, uint64_t offset, size_t len);
+
+/** store_get_close - at any time after store_get() returned 0, once; no `done` and no `chunk`
+ * after it. After a `done` with an error there is nothing to close, but it may be.
+ */
+void store_get_close(struct store *store, struct store_get *get);
+
+/**
+ * store_put - begin to write an object; visible when `done` says so, and not before.
+ *
+ * What is there under the same name stays until then and is replaced as a whole. @meta may be NULL.
+ */
+int store_put(struct store *store, const char *bucket, const char *key,
+	      const struct store_meta *meta, struct store_put *put);
+
+/** store_part_put - begin to write part @number of an upload; replaces an earlier one. */
+int store_part_put(struct store *store, const char *bucket, const char *key, const char *upload,
+		   unsigned int number, struct store_put *put);
+
+/**
+ * store_put_write - take the next @len bytes, STORE_CHUNK_BYTES at most, all or nothing.
+ *
+ * 0; -ENOBUFS: wait for `writable`; -EINVAL: too long, or after store_put_commit(); or what
+ * `failed` told.
+ */
+int store_put_write(struct store *store, struct store_put *put, const void *data, size_t len);
+
+/** store_put_commit - that was all; `done` follows. */
+int store_put_commit(struct store *store, struct store_put *put);
+
+/**
+ * store_put_abort - give it up, before store_put_commit(): nothing stays. After it: `done` is taken
+ * back, the object may or may not appear. No callback after this, @put may be freed.
+ */
+void store_put_abort(struct store *store, struct store_put *put);
+
+/** store_remove - -ENOENT when it is not there. */
+int store_remove(struct store *store, const char *bucket, const char *key,
+		 struct store_request *request);
+
+int store_list(struct store *store, struct store_list *list);
+
+int store_upload_begin(struct store *store, const char *bucket, const char *key,
+		       const struct store_meta *meta, struct store_upload_begin *begin);
+
+/** store_upload_complete - the parts named become the object, the others are removed. */
+int store_upload_complete(struct store *store, const char *bucket, const char *key,
+			  const char *upload, struct store_upload_complete *complete);
+
+int store_upload_abort(struct store *store, const char *bucket, const char *key, const char *upload,
+		       struct store_request *request);
+
+int store_part_list(struct store *store, const char *bucket, const char *key, const char *upload,
+		    struct store_part_list *list);
+
+int store_upload_list(struct store *store, struct store_upload_list *list);
+
+/** store_forget - take `done` back, before it. For puts and gets: abort, close. */
+void store_forget(struct store *store, struct store_request *request);
+
+/** store_close - let go of everything; requests still under way end without `done`. NULL is
+ * allowed.
+ */
+void store_close(struct store *store);
 
 #endif
