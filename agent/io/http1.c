@@ -173,7 +173,8 @@ static void on_head(void *ctx, const struct http1_head *head)
 	http->in_request = true;
 	http->is_head = !strcmp(head->method, "HEAD");
 	http->is_1_1 = head->is_1_1;
-	http->expects_continue = head->expects_continue && head->body_bytes;
+	/* Even before an empty body: botocore would take the next answer for this one's. */
+	http->expects_continue = head->expects_continue;
 	if (!head->keep_alive)
 		http->last = true;
 	wait_for(http, WAIT_BODY);
