@@ -100,6 +100,11 @@ struct store_put {
 	 * store_put_abort() helps. May be NULL: store_put_commit() tells it as well.
 	 */
 	void (*failed)(struct store_put *put, int err);
+	/*
+	 * Asked for: how many bytes will come, 0: not known. A drive that has no room for them says
+	 * so before they have come. More are refused, and with fewer the commit is (-EINVAL).
+	 */
+	uint64_t expected_bytes;
 	/* Filled by `done`. */
 	char etag[STORE_ETAG_BYTES];
 	uint64_t modified_ms;

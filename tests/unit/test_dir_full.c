@@ -24,6 +24,7 @@ static uint8_t *data;
 static atomic_bool broken; /* SQLite's writes fail */
 
 /* In libc's place, for SQLite. */
+/* NOLINTNEXTLINE(readability-inconsistent-declaration-parameter-name): libc's are reserved */
 ssize_t pwrite64(int fd, const void *bytes, size_t len, off64_t offset)
 {
 	ssize_t (*next)(int, const void *, size_t, off64_t) =
@@ -131,6 +132,37 @@ START_TEST(full_of_small_ones)
 }
 END_TEST
 
+START_TEST(too_large_is_told_before_the_body_has_come)
+{
+	struct steered_put put;
+
+	steered_init(&put, &fx);
+	put.put.expected_bytes = 2 * DRIVE_MIB << 20;
+	ck_assert_int_eq(store_put(fx.store, "b", "k", NULL, &put.put), 0);
+	fixture_wait(&fx, &put.writable);
+	ck_assert_int_eq(put.failed, -ENOSPC);
+	ck_assert_int_eq(store_put_write(fx.store, &put.put, data, 1), -ENOSPC);
+	store_put_abort(fx.store, &put.put);
+	/* Neither more nor fewer than was told. */
+	steered_init(&put, &fx);
+	put.put.expected_bytes = (DRIVE_MIB - 3) << 20;
+	ck_assert_int_eq(store_put(fx.store, "b", "k", NULL, &put.put), 0);
+	ck_assert_int_eq(steered_write(&put, data, 10), 0);
+	ck_assert_int_eq(steered_commit(&put), -EINVAL);
+	ck_assert_uint_eq(fixture_files_after(&fx, "tmp", 0), 0);
+	steered_init(&put, &fx);
+	put.put.expected_bytes = 10;
+	ck_assert_int_eq(store_put(fx.store, "b", "k", NULL, &put.put), 0);
+	ck_assert_int_eq(steered_write(&put, data, 9), 0);
+	ck_assert_int_eq(steered_write(&put, data, 2), -EINVAL);
+	ck_assert_int_eq(steered_write(&put, data + 9, 1), 0);
+	ck_assert_int_eq(steered_commit(&put), 0);
+	ck_assert_int_eq(fixture_put(&fx, "b", "large", data, LARGE_BYTES, NULL), 0);
+	ck_assert(fixture_holds(&fx, "b", "k", data, 10));
+	check_kept();
+}
+END_TEST
+
 START_TEST(read_only)
 {
 	/* Not the mount, which files that are open for writing hold, but the whole file system. */
@@ -187,6 +219,7 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, full_of_large_ones);
 	tcase_add_test(tcase, full_of_small_ones);
+	tcase_add_test(tcase, too_large_is_told_before_the_body_has_come);
 	tcase_add_test(tcase, read_only);
 	tcase_add_test(tcase, index_cannot_be_written);
 	suite_add_tcase(suite, tcase);

@@ -148,16 +148,23 @@ static int by_bytes(const void *a, const void *b)
 	return strcmp(a, b);
 }
 
+/* The same every time. */
+static uint32_t next_random(uint32_t *state)
+{
+	*state = *state * 1103515245 + 12345;
+	return *state >> 16;
+}
+
 static void fill(void)
 {
 	static const char letters[] = "ab/\xff-";
+	uint32_t state = 7;
 	size_t i, j, bytes;
 
-	srand(7);
 	for (i = 0; i < KEYS; i++) {
-		bytes = 1 + (size_t)rand() % 7;
+		bytes = 1 + next_random(&state) % 7;
 		for (j = 0; j < bytes; j++)
-			keys[i][j] = letters[(size_t)rand() % (sizeof(letters) - 1)];
+			keys[i][j] = letters[next_random(&state) % (sizeof(letters) - 1)];
 		keys[i][bytes] = '\0';
 		ck_assert_int_eq(fixture_put(&fx, "b", keys[i], "", 0, NULL), 0);
 	}
@@ -269,7 +276,7 @@ enum { PART_BYTES = 2 * STORE_CHUNK_BYTES + 3 };
 
 START_TEST(parts_become_one_object)
 {
-	uint8_t *data = fixture_bytes(3 * PART_BYTES, 9);
+	uint8_t *data = fixture_bytes((size_t)3 * PART_BYTES, 9);
 	struct store_part parts[3] = {{.number = 1}, {.number = 2}, {.number = 10000}};
 	char id[STORE_UPLOAD_ID_BYTES], etag[STORE_ETAG_BYTES];
 	struct part_page page;
@@ -296,7 +303,7 @@ START_TEST(parts_become_one_object)
 	ck_assert(fixture_holds(&fx, "b", "k", "old", 3));
 	ck_assert_int_eq(fixture_upload_complete(&fx, "b", "k", id, parts, 3, etag), 0);
 	ck_assert_str_eq(etag + 32, "-3");
-	ck_assert(fixture_holds(&fx, "b", "k", data, 3 * PART_BYTES));
+	ck_assert(fixture_holds(&fx, "b", "k", data, (size_t)3 * PART_BYTES));
 	ck_assert_int_eq(read_parts(&page, id, 0, 2), -ENOENT);
 	ck_assert_uint_eq(fixture_files_after(&fx, "data", 3), 3);
 	ck_assert_int_eq(fixture_remove_object(&fx, "b", "k"), 0);
