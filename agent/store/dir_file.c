@@ -35,7 +35,7 @@ static void advance_soon(struct dir_file *file)
 static void fail(struct dir_file *file, int err)
 {
 	if (!file->err)
-		file->err = err;
+		file->err = store_errno(err);
 }
 
 static size_t buffers_in_use(const struct dir_file *file)
@@ -57,7 +57,7 @@ static void on_reserved(struct file_op *op, ssize_t res)
 	file->busy = false;
 	/* Not every file system can. */
 	if (res == -ENOSPC || res == -EDQUOT)
-		fail(file, -ENOSPC);
+		fail(file, (int)res);
 	advance_soon(file);
 }
 

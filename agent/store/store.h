@@ -307,6 +307,9 @@ int store_upload_list(struct store *store, struct store_upload_list *list);
 /** store_forget - take `done` back, before it. For puts and gets: abort, close. */
 void store_forget(struct store *store, struct store_request *request);
 
+/** store_errno - any errno of the system as one of those that are named above. For engines. */
+int store_errno(int err);
+
 /** store_close - let go of everything; requests still under way end without `done`. NULL is
  * allowed.
  */

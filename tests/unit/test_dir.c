@@ -57,7 +57,7 @@ START_TEST(objects_come_out_as_they_went_in)
 				       STORE_CHUNK_BYTES - 1,
 				       STORE_CHUNK_BYTES,
 				       65537,
-				       3 * 65536,
+				       (size_t)3 * STORE_CHUNK_BYTES,
 				       3 * (size_t)STORE_CHUNK_BYTES + 1,
 				       5000000};
 	char key[32], etag[STORE_ETAG_BYTES];
@@ -322,8 +322,22 @@ START_TEST(one_agent_has_a_drive)
 	fixture_open(&other);
 	ck_assert_int_eq(other.opened, -EBUSY);
 	ck_assert_str_eq(other.why, "another knelld has it open");
-	ck_assert_int_eq(fixture_bucket_create(&other, "c"), -EBUSY);
-	ck_assert_int_eq(fixture_put(&other, "b", "k", "x", 1, NULL), -EBUSY);
+	ck_assert_int_eq(fixture_bucket_create(&other, "c"), -EAGAIN);
+	ck_assert_int_eq(fixture_put(&other, "b", "k", "x", 1, NULL), -EAGAIN);
+	fixture_close(&other);
+}
+END_TEST
+
+/* That the drive is missing must not read as that the bucket is. */
+START_TEST(a_missing_drive_is_no_missing_bucket)
+{
+	struct fixture other = {.opened = 1};
+
+	snprintf(other.path, sizeof(other.path), "%.200s/nowhere", fx.path);
+	fixture_open(&other);
+	ck_assert_int_eq(other.opened, -ENOENT);
+	ck_assert_int_eq(fixture_bucket_head(&other, "b"), -EIO);
+	ck_assert_int_eq(fixture_put(&other, "b", "k", "x", 1, NULL), -EIO);
 	fixture_close(&other);
 }
 END_TEST
@@ -380,6 +394,7 @@ int main(void)
 	tcase_add_test(tcase, a_key_is_just_bytes);
 	tcase_add_test(tcase, metadata_stays_as_it_is);
 	tcase_add_test(tcase, one_agent_has_a_drive);
+	tcase_add_test(tcase, a_missing_drive_is_no_missing_bucket);
 	tcase_add_test(tcase, may_be_closed_in_the_middle_of_everything);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

@@ -160,6 +160,13 @@ START_TEST(small_ones_share_their_commits)
 		 (unsigned int)(MANY * NS_PER_S / (clock_ns() - began_ns)));
 	figure(line);
 	ck_assert_uint_lt(shared, MANY / 2);
+	/* Once more: they do not fit on one shelf, and what they replace goes. */
+	begin_all();
+	for (i = 0; i < MANY; i++)
+		ck_assert_int_eq(store_put_write(fx.store, &uploads[i].put, data, 1), 0);
+	finish_all();
+	ck_assert_uint_eq(fixture_files_after(&fx, "data", MANY), MANY);
+	ck_assert(fixture_holds(&fx, "b", "0", data, 1));
 }
 END_TEST
 
