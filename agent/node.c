@@ -231,8 +231,12 @@ static int open_calls(struct node *node)
 
 static int open_drives(struct node *node)
 {
-	return drives_open(&node->drives, node->loop, node->config.drives,
-			   node->config.drive_count);
+	char *const *paths = node->config.drives;
+	int err = drives_open(&node->drives, node->loop, paths, node->config.drive_count);
+
+	if (!err && node->config.drive_count)
+		err = dir_open(&node->store, node->loop, paths[0], hooks_store, node);
+	return err;
 }
 
 static int open_local(struct node *node)
@@ -405,13 +409,13 @@ void node_close(struct node *node)
 	service_verdicts_close(node->verdict_service);
 	service_peer_close(node->peer_service);
 	conn_cache_close(node->conns);
+	store_close(node->store);
 	drives_close(node->drives);
 	probe_close(node->probes);
 	sweep_close(node->sweep);
 	heartbeat_close(node->heartbeat);
 	loop_signal_stop(node->signals);
-	if (node->loop)
-		loop_close(node->loop);
+	loop_close(node->loop);
 	tls_context_close(node->tls);
 	roster_close(&node->roster);
 	pins_close(&node->pins);

@@ -32,6 +32,7 @@
 #include "peer/service_peer.h"
 #include "peer/service_verdicts.h"
 #include "self.h"
+#include "store/dir.h"
 #include "store/drives.h"
 
 #define NODE_WHY_BYTES 512
@@ -54,6 +55,8 @@ struct node {
 	struct ring *ring;
 	struct link *link;
 	struct drives *drives;
+	struct store *store; /* NULL: no drive to keep objects on */
+	int store_err;	     /* why none can be kept, as last told */
 	struct self self;
 	struct call_book *calls;
 	struct serve *serve;

@@ -21,6 +21,9 @@
 
 #define FILE_MODE 0600
 
+/* Less is written sooner than it is reserved. */
+#define RESERVE_BYTES (UINT64_C(1) << 20)
+
 /* An upload that is large is on its way to the disk long before it ends: 8 MiB at a time. */
 #define WRITEBACK_BYTES (UINT64_C(8) << 20)
 
@@ -32,7 +35,7 @@ static void advance_soon(struct dir_file *file)
 static void fail(struct dir_file *file, int err)
 {
 	if (!file->err)
-		file->err = err;
+		file->err = store_errno(err);
 }
 
 static size_t buffers_in_use(const struct dir_file *file)
@@ -47,6 +50,17 @@ static size_t room(const struct dir_file *file)
 	return rest + (DIR_FILE_BUFFERS - buffers_in_use(file)) * STORE_CHUNK_BYTES;
 }
 
+static void on_reserved(struct file_op *op, ssize_t res)
+{
+	struct dir_file *file = LOOP_OWNER(op, struct dir_file, op);
+
+	file->busy = false;
+	/* Not every file system can. */
+	if (res == -ENOSPC || res == -EDQUOT)
+		fail(file, (int)res);
+	advance_soon(file);
+}
+
 static void on_opened(struct file_op *op, ssize_t res)
 {
 	struct dir_file *file = LOOP_OWNER(op, struct dir_file, op);
@@ -56,6 +70,11 @@ static void on_opened(struct file_op *op, ssize_t res)
 		fail(file, (int)res);
 	else
 		file->fd = (int)res;
+	if (res >= 0 && file->expected_bytes >= RESERVE_BYTES) {
+		file->busy = true;
+		file->op.done = on_reserved;
+		file_reserve(file->dir->loop, &file->op, file->fd, 0, file->expected_bytes);
+	}
 	advance_soon(file);
 }
 
@@ -264,7 +283,7 @@ void dir_file_open(struct dir_file *file)
 }
 
 int dir_file_begin(struct dir *dir, const struct dir_file_events *events, void *ctx,
-		   struct dir_file **file)
+		   uint64_t expected_bytes, struct dir_file **file)
 {
 	struct dir_file *fresh = calloc(1, sizeof(*fresh));
 
@@ -273,6 +292,7 @@ int dir_file_begin(struct dir *dir, const struct dir_file_events *events, void *
 	fresh->dir = dir;
 	fresh->events = events;
 	fresh->ctx = ctx;
+	fresh->expected_bytes = expected_bytes;
 	fresh->fd = -1;
 	fresh->advance.run = advance;
 	fresh->op.done = on_opened;

@@ -31,10 +31,10 @@ struct dir_file_events {
 /**
  * dir_file_begin - begin one; opened at once when the drive is open, else by dir_file_open().
  *
- * 0 or a negative errno.
+ * Room for @expected_bytes is reserved, if they are many. 0 or a negative errno.
  */
 int dir_file_begin(struct dir *dir, const struct dir_file_events *events, void *ctx,
-		   struct dir_file **file);
+		   uint64_t expected_bytes, struct dir_file **file);
 
 /** dir_file_open - the drive is open by now. Does nothing when the file is, too. */
 void dir_file_open(struct dir_file *file);

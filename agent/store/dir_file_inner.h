@@ -32,6 +32,7 @@ struct dir_file {
 	size_t flying;		    /* buffers that are full: waiting or being written */
 	int fd;
 	int err;
+	uint64_t expected_bytes;
 	uint64_t size_bytes;
 	uint64_t offset; /* where the next buffer goes */
 	uint64_t written_back;

@@ -206,7 +206,7 @@ static void tell(struct dir_get *get, ssize_t res)
 	if (res > 0)
 		owner->chunk(owner, buffer, (size_t)res, 0);
 	else
-		owner->chunk(owner, NULL, 0, res < 0 ? (int)res : -EBADMSG);
+		owner->chunk(owner, NULL, 0, res < 0 ? store_errno((int)res) : -EBADMSG);
 	free(buffer);
 }
 

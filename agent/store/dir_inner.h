@@ -132,17 +132,18 @@ int dir_upload_abort(struct store *store, const char *bucket, const char *key, c
 		     struct store_request *request);
 
 int dir_put_begin(struct store *store, const char *bucket, const char *key,
-		  const struct store_meta *meta, struct store_put *put);
+		  const struct store_meta *meta, struct store_put *owner);
 int dir_part_begin(struct store *store, const char *bucket, const char *key, const char *upload,
-		   unsigned int number, struct store_put *put);
-int dir_put_write(struct store *store, struct store_put *put, const void *data, size_t len);
-int dir_put_commit(struct store *store, struct store_put *put);
-void dir_put_abort(struct store *store, struct store_put *put);
+		   unsigned int number, struct store_put *owner);
+int dir_put_write(struct store *store, struct store_put *owner, const void *data, size_t len);
+int dir_put_commit(struct store *store, struct store_put *owner);
+void dir_put_abort(struct store *store, struct store_put *owner);
 void dir_put_close_all(struct dir *dir);
 
-int dir_get_begin(struct store *store, const char *bucket, const char *key, struct store_get *get);
-int dir_get_read(struct store *store, struct store_get *get, uint64_t offset, size_t len);
-void dir_get_close(struct store *store, struct store_get *get);
+int dir_get_begin(struct store *store, const char *bucket, const char *key,
+		  struct store_get *owner);
+int dir_get_read(struct store *store, struct store_get *owner, uint64_t offset, size_t len);
+void dir_get_close(struct store *store, struct store_get *owner);
 void dir_get_close_all(struct dir *dir);
 
 /** dir_is_pinned - a reader holds this version. */

@@ -286,7 +286,8 @@ static int start(struct dir_put *put)
 
 	put->md5 = EVP_MD_CTX_new();
 	if (put->md5 && EVP_DigestInit_ex(put->md5, EVP_md5(), NULL))
-		err = dir_file_begin(put->dir, &file_events, put, &put->file);
+		err = dir_file_begin(put->dir, &file_events, put, put->owner->expected_bytes,
+				     &put->file);
 	if (!err)
 		err = begin_check(put);
 	if (err)
@@ -318,6 +319,11 @@ int dir_part_begin(struct store *store, const char *bucket, const char *key, con
 	return start(put);
 }
 
+static uint64_t written_bytes(const struct dir_put *put)
+{
+	return dir_file_result(put->file).size_bytes;
+}
+
 int dir_put_write(struct store *store, struct store_put *owner, const void *data, size_t len)
 {
 	struct dir_put *put = owner->request.engine;
@@ -328,6 +334,8 @@ int dir_put_write(struct store *store, struct store_put *owner, const void *data
 		return -EINVAL;
 	if (put->err)
 		return put->err;
+	if (owner->expected_bytes && len > owner->expected_bytes - written_bytes(put))
+		return -EINVAL;
 	err = dir_file_write(put->file, data, len);
 	if (!err && !EVP_DigestUpdate(put->md5, data, len))
 		err = -ENOMEM;
@@ -342,8 +350,10 @@ int dir_put_commit(struct store *store, struct store_put *owner)
 	(void)store;
 	if (!put || put->committing)
 		return -EINVAL;
-	if (!put->file) {
-		err = put->err;
+	err = put->err;
+	if (!err && owner->expected_bytes && written_bytes(put) != owner->expected_bytes)
+		err = -EINVAL;
+	if (err) {
 		free_put(put);
 		return err;
 	}
@@ -361,9 +371,10 @@ void dir_put_abort(struct store *store, struct store_put *owner)
 
 void dir_put_close_all(struct dir *dir)
 {
-	struct dir_put *put;
+	struct dir_put *put, *next;
 
-	while ((put = LIST_FIRST(&dir->puts))) {
+	for (put = LIST_FIRST(&dir->puts); put; put = next) {
+		next = LIST_NEXT(put, entry);
 		/* The index is closed: its calls are gone. A row's file is dir_file's to end. */
 		put->check = NULL;
 		put->row = NULL;

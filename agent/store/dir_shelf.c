@@ -118,17 +118,18 @@ static void took_shelf(struct index_call *base, int err)
 static int ask(struct dir *dir)
 {
 	struct making *making = calloc(1, sizeof(*making));
-	int err = -ENOMEM;
+	int err = -EMFILE;
 
 	if (!making)
-		return err;
+		return -ENOMEM;
 	making->base = (struct index_call){
 		.run = make_shelf, .done = took_shelf, .drop = drop_making, .changes = true};
 	making->dir = dir;
 	making->number = dir->shelves.last + 1;
 	making->fd = -1;
 	making->data_fd = fcntl(dir->data_fd, F_DUPFD_CLOEXEC, 0);
-	err = making->data_fd < 0 ? -errno : index_submit(dir->index, &making->base);
+	if (making->data_fd >= 0)
+		err = index_submit(dir->index, &making->base);
 	if (err)
 		free_making(making);
 	else

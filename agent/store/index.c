@@ -21,6 +21,7 @@
 #include <string.h>
 #include "io/worker.h"
 #include "store/index.h"
+#include "store/store.h"
 
 enum which { ASKING, CHANGING, LANES };
 
@@ -287,7 +288,7 @@ static void kick(struct loop_task *task)
 	if (index->closed || lane->busy || !lane->waiting_count || index->err == -EINPROGRESS)
 		return;
 	if (index->err) {
-		fail_waiting(lane, index->err);
+		fail_waiting(lane, store_errno(index->err));
 		return;
 	}
 	round = gather(lane);

@@ -131,7 +131,7 @@ static void seek_first(struct seek *seek, const struct index_objects_query *quer
 		seek_behind(seek, after);
 }
 
-static int add_object(struct index_page *page, sqlite3_stmt *row, char *key)
+static int add_object(struct index_page *page, sqlite3_stmt *row, const char *key)
 {
 	struct store_object *grown =
 		room_for(page->objects, page->object_count, sizeof(*page->objects));

@@ -8,6 +8,31 @@
 #include <string.h>
 #include "store/store.h"
 
+int store_errno(int err)
+{
+	switch (-err) {
+	case 0:
+	case ENOSPC:
+	case EROFS:
+	case EBADMSG:
+	case ETIMEDOUT:
+	case ECANCELED:
+	case ENOMEM:
+		return err;
+	case EDQUOT:
+		return -ENOSPC;
+	/* Others let go of what we lack, sooner or later. */
+	case EAGAIN:
+	case EBUSY:
+	case EMFILE:
+	case ENFILE:
+		return -EAGAIN;
+	/* A directory that is not there is no bucket that is not there. */
+	default:
+		return -EIO;
+	}
+}
+
 static bool is_name(const char *name, size_t max_bytes)
 {
 	size_t bytes = strnlen(name, max_bytes + 1);

@@ -100,6 +100,11 @@ struct store_put {
 	 * store_put_abort() helps. May be NULL: store_put_commit() tells it as well.
 	 */
 	void (*failed)(struct store_put *put, int err);
+	/*
+	 * Asked for: how many bytes will come, 0: not known. A drive that has no room for them says
+	 * so before they have come. More are refused, and with fewer the commit is (-EINVAL).
+	 */
+	uint64_t expected_bytes;
 	/* Filled by `done`. */
 	char etag[STORE_ETAG_BYTES];
 	uint64_t modified_ms;
@@ -301,6 +306,9 @@ int store_upload_list(struct store *store, struct store_upload_list *list);
 
 /** store_forget - take `done` back, before it. For puts and gets: abort, close. */
 void store_forget(struct store *store, struct store_request *request);
+
+/** store_errno - any errno of the system as one of those that are named above. For engines. */
+int store_errno(int err);
 
 /** store_close - let go of everything; requests still under way end without `done`. NULL is
  * allowed.

@@ -424,14 +424,24 @@ int fixture_upload_complete(struct fixture *fixture, const char *bucket, const c
 /* ---- what is on the drive ---- */
 
 static size_t counted;
+static int (*acting)(const char *path);
 
 static int count_one(const char *path, const struct stat *info, int type, struct FTW *where)
 {
-	(void)path;
 	(void)info;
 	(void)where;
-	counted += type == FTW_F;
-	return 0;
+	if (type != FTW_F)
+		return 0;
+	counted++;
+	return acting ? acting(path) : 0;
+}
+
+void fixture_each_file(const struct fixture *fixture, const char *room,
+		       int (*act)(const char *path))
+{
+	acting = act;
+	fixture_files(fixture, room);
+	acting = NULL;
 }
 
 size_t fixture_files(const struct fixture *fixture, const char *room)

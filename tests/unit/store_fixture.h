@@ -74,7 +74,11 @@ int fixture_upload_abort(struct fixture *fixture, const char *bucket, const char
 /* fixture_files - how many files stand in tmp/ and data/ of the drive. */
 size_t fixture_files(const struct fixture *fixture, const char *room);
 
-/* fixture_settled_files - the same after garbage had time to go, when @want are expected. */
+/* fixture_each_file - do something to each of them. */
+void fixture_each_file(const struct fixture *fixture, const char *room,
+		       int (*act)(const char *path));
+
+/* fixture_files_after - the same after garbage had time to go, when @want are expected. */
 size_t fixture_files_after(struct fixture *fixture, const char *room, size_t want);
 
 /* A put that the test steers itself. */

@@ -55,6 +55,9 @@ static bool is_last(void)
 /* What stands behind us, looked up once per place. */
 #define NEXT(name) ((__typeof__(&(name)))dlsym(RTLD_NEXT, #name))
 
+/* libc's own names of parameters are reserved.
+ * NOLINTBEGIN(readability-inconsistent-declaration-parameter-name) */
+
 /* ---- SQLite, recovery and the shelves: on their threads ---- */
 
 ssize_t pwrite64(int fd, const void *data, size_t len, off64_t offset)
@@ -164,6 +167,8 @@ int io_uring_submit_and_wait_timeout(struct io_uring *ring, struct io_uring_cqe 
 	return NEXT(io_uring_submit_and_wait_timeout)(ring, cqe, wait_nr, timeout, signals);
 }
 
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
+
 /* ---- the script ---- */
 
 enum {
@@ -192,9 +197,9 @@ static const struct line {
 	{PUT, {"small", 3, 200}},
 	{PUT, {"empty", 0, 0}},
 	{GIVE_UP, {"never", 4, LARGE_BYTES}},
-	{JOIN, {"joined", 5, 2 * PART_BYTES}},
+	{JOIN, {"joined", 5, (size_t)2 * PART_BYTES}},
 	{REMOVE, {"large", 0, 0}},
-	{JOIN, {"small", 6, 2 * PART_BYTES}},
+	{JOIN, {"small", 6, (size_t)2 * PART_BYTES}},
 	{PUT, {"joined", 7, 10}},
 	{REMOVE, {"joined", 0, 0}},
 };
