@@ -21,6 +21,7 @@
 #include "detect/words.h"
 #include "hooks.h"
 #include "node.h"
+#include "node_store.h"
 
 #define NS_PER_S	 1000000000ULL
 #define LISTEN_BACKLOG	 4096
@@ -175,7 +176,7 @@ static int open_io(struct node *node)
  * The kernel lets go of a killed agent's io_uring, and with it of the addresses that it listened
  * on, some time after its process is gone: the next one has the patience for that.
  */
-static bool is_released_soon(int err, unsigned int *tries)
+bool node_is_released_soon(int err, unsigned int *tries)
 {
 	static const struct timespec pause = {.tv_nsec = RELEASE_PAUSE_NS};
 
@@ -207,7 +208,7 @@ static int open_peers(struct node *node)
 	do {
 		err = listen_open(node->loop, (const struct sockaddr *)&config->listen,
 				  LISTEN_BACKLOG, hooks_accepted, node, &node->listener);
-	} while (is_released_soon(err, &tries));
+	} while (node_is_released_soon(err, &tries));
 	if (err)
 		snprintf(node->why, sizeof(node->why),
 			 "cannot listen on %s: %s: set `listen` in [node] to a free address of "
@@ -229,16 +230,6 @@ static int open_calls(struct node *node)
 	return call_book_open(&node->calls, node->loop, node->conns, node->config.timeouts.call_ns);
 }
 
-static int open_drives(struct node *node)
-{
-	char *const *paths = node->config.drives;
-	int err = drives_open(&node->drives, node->loop, paths, node->config.drive_count);
-
-	if (!err && node->config.drive_count)
-		err = dir_open(&node->store, node->loop, paths[0], hooks_store, node);
-	return err;
-}
-
 static int open_local(struct node *node)
 {
 	const struct sockaddr_storage *addr = &node->config.grpc_local;
@@ -249,7 +240,7 @@ static int open_local(struct node *node)
 	do {
 		err = local_open(&node->local, node->loop, (const struct sockaddr *)addr,
 				 node->serve);
-	} while (is_released_soon(err, &tries));
+	} while (node_is_released_soon(err, &tries));
 	if (err)
 		snprintf(node->why, sizeof(node->why),
 			 "cannot serve gRPC on %s: %s: correct `local` in [grpc]",
@@ -356,7 +347,7 @@ static int open_control(struct node *node)
 	do {
 		err = control_open(&node->control, node->loop, node->config.socket, &view,
 				   node->why, sizeof(node->why));
-	} while (is_released_soon(err, &tries));
+	} while (node_is_released_soon(err, &tries));
 	return err;
 }
 
@@ -384,7 +375,8 @@ static const struct step {
 	{"the watch list", watch_prefixes},
 	{"the peers", open_peers},
 	{"the detection", open_detection},
-	{"the drives", open_drives},
+	{"the drives", node_drives_open},
+	{"S3", node_s3_open},
 	{"the calls", open_calls},
 	{"the services", open_services},
 	{"the console", open_console},
@@ -409,6 +401,7 @@ void node_close(struct node *node)
 	service_verdicts_close(node->verdict_service);
 	service_peer_close(node->peer_service);
 	conn_cache_close(node->conns);
+	node_s3_close(node);
 	store_close(node->store);
 	drives_close(node->drives);
 	probe_close(node->probes);
@@ -484,7 +477,7 @@ int node_read(struct node *node, const char *path)
 	if (err)
 		snprintf(node->why + used, sizeof(node->why) - used,
 			 " (see [tls] in %s; `knell cert` makes certificates)", path);
-	return err;
+	return err ? err : node_s3_read(node);
 }
 
 int node_check(struct node *node)

@@ -129,6 +129,7 @@ static int begin_write(struct copy *copy, const struct store_meta *meta)
 	copy->put.request.done = on_committed;
 	copy->put.writable = on_room;
 	copy->put.failed = on_failed;
+	copy->put.expected_bytes = copy->range.bytes;
 	if (copy->number)
 		return store_part_put(call->context->store, call->request.bucket, call->request.key,
 				      s3_request_query(&call->request, "uploadId"), copy->number,

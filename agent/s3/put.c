@@ -159,6 +159,8 @@ static struct put *new_put(struct s3_call *call, enum s3_error missing)
 		s3_fail(call, S3_ENTITY_TOO_LARGE);
 		return NULL;
 	}
+	if (call->body.expected_bytes != UINT64_MAX)
+		put->put.expected_bytes = call->body.expected_bytes;
 	return put;
 }
 
