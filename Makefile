@@ -24,7 +24,8 @@ CFLAGS   ?= -O2 -g
 CFLAGS   += -std=gnu11 $(WARN) $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer)
 CPPFLAGS += -Iinclude -Iagent -I$(BUILD)/gen -DKNELL_VERSION='"$(VERSION)"'
 LDFLAGS  += $(if $(SAN),-fsanitize=$(SAN))
-LDLIBS   := -lbpf -lmnl -luring -lnghttp2 -lprotobuf-c -lssl -lcrypto -ljansson -linih -lm
+LDLIBS   := -lbpf -lmnl -luring -lnghttp2 -lprotobuf-c -lssl -lcrypto -ljansson -linih -lsqlite3 \
+	    -lhttp_parser -lexpat -lm
 DEPFLAGS  = -MMD -MP
 
 # clang spells the triplet differently from the directory; gcc is in the set-up list anyway. Expanded

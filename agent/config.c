@@ -5,6 +5,7 @@
  * Room: agent. One table of section, key and reader; what is not in the table is refused by name,
  * since a misspelt setting that is silently ignored is worse than none.
  */
+#define _DEFAULT_SOURCE
 #include <errno.h>
 #include <ini.h>
 #include <stdio.h>
@@ -13,6 +14,7 @@
 #include "config.h"
 #include "config_check.h"
 #include "config_endpoint.h"
+#include "config_s3.h"
 #include "config_value.h"
 #include "detect/address.h"
 #include "detect/load.h"
@@ -231,6 +233,14 @@ static const struct setting {
 	{"grpc", "local", read_local},
 	{"grpc", "client", read_client},
 	{"store", "drive", read_drive},
+	{"s3", "listen", config_s3_listen},
+	{"s3", "tls", config_s3_tls},
+	{"s3", "cert", config_s3_cert},
+	{"s3", "key", config_s3_key},
+	{"s3", "region", config_s3_region},
+	{"s3", "domain", config_s3_domain},
+	{"s3", "access_key", config_s3_access_key},
+	{"s3", "secret_key", config_s3_secret_key},
 	{"watch", "prefix", read_prefix},
 };
 
@@ -272,6 +282,7 @@ static const struct config defaults = {
 	.profile = KNELL_PROFILE_LAN,
 	.pin_dir = KNELL_PIN_DEFAULT,
 	.socket = CONFIG_SOCKET_DEFAULT,
+	.s3 = {.tls = true, .region = "us-east-1"},
 	/* The heartbeat's, and one for calls, so that no PONG waits behind an answer. */
 	.cache = {.per_peer = 2, .waiting = 1024, .idle_ns = M(5), .lifetime_ns = H(1)},
 	.timeouts = {.connect_ns = S(3),
@@ -462,4 +473,5 @@ void config_free(struct config *config)
 	config->peers = NULL;
 	config->watch = NULL;
 	config->clients = NULL;
+	explicit_bzero(&config->s3, sizeof(config->s3));
 }

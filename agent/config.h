@@ -24,6 +24,11 @@
 #define CONFIG_WAITING_MAX    65536
 #define CONFIG_CLIENTS_MAX    64
 #define CONFIG_DRIVES_MAX     64
+#define CONFIG_DOMAIN_MAX     189 /* with a bucket and a dot before it a DNS name still */
+#define CONFIG_ACCESS_KEY_MIN 3
+#define CONFIG_ACCESS_KEY_MAX 128
+#define CONFIG_SECRET_KEY_MIN 8
+#define CONFIG_SECRET_KEY_MAX 128
 
 struct config_peer {
 	char name[CONFIG_NAME_MAX + 1];
@@ -54,6 +59,18 @@ struct config_timeouts {
 	uint64_t per_peer_ns; /* for each peer's part of an answer that all give */
 };
 
+/* [s3] */
+struct config_s3 {
+	struct sockaddr_storage listen; /* family 0: no S3 */
+	bool tls;
+	char cert[PATH_MAX]; /* "": the node's own */
+	char key[PATH_MAX];
+	char region[CONFIG_NAME_MAX + 1];
+	char domain[CONFIG_DOMAIN_MAX + 1]; /* "": buckets in the path only */
+	char access_key[CONFIG_ACCESS_KEY_MAX + 1];
+	char secret_key[CONFIG_SECRET_KEY_MAX + 1];
+};
+
 /* A name that certificates have. */
 struct config_client {
 	char name[CONFIG_NAME_MAX + 1];
@@ -74,6 +91,7 @@ struct config {
 	struct config_timeouts timeouts;
 	/* Where this host's programs ask in the clear: AF_UNIX or a loopback; family 0: nowhere. */
 	struct sockaddr_storage grpc_local;
+	struct config_s3 s3;
 	struct config_client *clients; /* who may ask without being a peer */
 	size_t client_count;
 	char *drives[CONFIG_DRIVES_MAX];

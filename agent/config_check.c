@@ -2,7 +2,7 @@
 /*
  * config_check.c - what no single setting can tell. See config_check.h.
  *
- * Room: agent. Calls config_endpoint; called by config.c.
+ * Room: agent. Calls config_endpoint, config_s3; called by config.c.
  */
 #include <errno.h>
 #include <string.h>
@@ -10,6 +10,7 @@
 #include "config.h"
 #include "config_check.h"
 #include "config_endpoint.h"
+#include "config_s3.h"
 
 /* knell judges hosts, and a host is its address: of two names for one, neither could be dead. */
 static int check_hosts(struct config_reading *reading)
@@ -70,5 +71,7 @@ int config_check(struct config_reading *reading)
 					     "peer %s is this node itself: take [peer %s] out",
 					     config->name, config->name);
 	}
-	return check_sockets(reading) ? -EINVAL : check_hosts(reading);
+	if (check_sockets(reading) || config_s3_check(reading))
+		return -EINVAL;
+	return check_hosts(reading);
 }

@@ -185,6 +185,22 @@ void hooks_outcome(void *ctx, const struct react_outcome *outcome)
 	control_event(node->control, outcome);
 }
 
+void hooks_store(void *ctx, int err, const char *why)
+{
+	struct node *node = ctx;
+	const char *drive = node->config.drives[0];
+
+	/* It is tried again and again, and told once. */
+	if (err && err == node->store_err)
+		return;
+	node->store_err = err;
+	if (err)
+		log_warning(&node->log, "cannot keep objects", "drive=%s reason=\"%s\"", drive,
+			    why[0] ? why : strerror(-err));
+	else
+		log_info(&node->log, "keeping objects", "drive=%s", drive);
+}
+
 void hooks_signal(void *ctx, const struct signalfd_siginfo *info)
 {
 	struct node *node = ctx;

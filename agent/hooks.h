@@ -22,6 +22,9 @@ int hooks_standing(void *ctx, const struct roster_peer *peer, struct knell_recor
 /** hooks_outcome - for react.c: a verdict and what was done about it. */
 void hooks_outcome(void *ctx, const struct react_outcome *outcome);
 
+/** hooks_store - for dir_open: objects can be kept, or why they cannot. */
+void hooks_store(void *ctx, int err, const char *why);
+
 /** hooks_signal - for loop_signal: time to stop. */
 void hooks_signal(void *ctx, const struct signalfd_siginfo *info);
 

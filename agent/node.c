@@ -22,6 +22,7 @@
 #include "io/unix_socket.h"
 #include "node.h"
 #include "node_services.h"
+#include "node_store.h"
 #include "text/words.h"
 
 #define NS_PER_S	 1000000000ULL
@@ -177,7 +178,7 @@ static int open_io(struct node *node)
  * The kernel lets go of a killed agent's io_uring, and with it of the addresses that it listened
  * on, some time after its process is gone: the next one has the patience for that.
  */
-static bool is_released_soon(int err, unsigned int *tries)
+bool node_is_released_soon(int err, unsigned int *tries)
 {
 	static const struct timespec pause = {.tv_nsec = RELEASE_PAUSE_NS};
 
@@ -209,7 +210,7 @@ static int open_peers(struct node *node)
 	do {
 		err = listen_open(node->loop, (const struct sockaddr *)&config->listen,
 				  LISTEN_BACKLOG, hooks_accepted, node, &node->listener);
-	} while (is_released_soon(err, &tries));
+	} while (node_is_released_soon(err, &tries));
 	if (err)
 		snprintf(node->why, sizeof(node->why),
 			 "cannot listen on %s: %s: set `listen` in [node] to a free address of "
@@ -231,7 +232,7 @@ static int open_local(struct node *node)
 	do {
 		err = local_open(&node->local, node->loop, (const struct sockaddr *)addr,
 				 node->serve, &node->local_door);
-	} while (is_released_soon(err, &tries));
+	} while (node_is_released_soon(err, &tries));
 	if (err)
 		snprintf(node->why, sizeof(node->why),
 			 "cannot serve gRPC on %s: %s: correct `local` in [grpc]",
@@ -304,7 +305,7 @@ static int open_control(struct node *node)
 	do {
 		err = control_open(&node->control, node->loop, node->config.socket, &view,
 				   node->why, sizeof(node->why));
-	} while (is_released_soon(err, &tries));
+	} while (node_is_released_soon(err, &tries));
 	return err;
 }
 
@@ -332,7 +333,8 @@ static const struct step {
 	{"the watch list", watch_prefixes},
 	{"the peers", open_peers},
 	{"the detection", open_detection},
-	{"the drives", node_services_drives},
+	{"the drives", node_drives_open},
+	{"S3", node_s3_open},
 	{"the calls", node_services_calls},
 	{"the services", node_services_serve},
 	{"the local services", open_local},
@@ -354,13 +356,14 @@ void node_close(struct node *node)
 	node_services_close(node);
 	local_close(node->local);
 	conn_cache_close(node->conns);
+	node_s3_close(node);
+	store_close(node->store);
 	drives_close(node->drives);
 	probe_close(node->probes);
 	sweep_close(node->sweep);
 	heartbeat_close(node->heartbeat);
 	loop_signal_stop(node->signals);
-	if (node->loop)
-		loop_close(node->loop);
+	loop_close(node->loop);
 	tls_context_close(node->tls);
 	roster_close(&node->roster);
 	pins_close(&node->pins);
@@ -429,7 +432,7 @@ int node_read(struct node *node, const char *path)
 	if (err)
 		snprintf(node->why + used, sizeof(node->why) - used,
 			 " (see [tls] in %s; `knell cert` makes certificates)", path);
-	return err;
+	return err ? err : node_s3_read(node);
 }
 
 int node_check(struct node *node)

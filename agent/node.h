@@ -31,7 +31,9 @@
 #include "peer/service_health.h"
 #include "peer/service_peer.h"
 #include "peer/service_verdicts.h"
+#include "s3/server.h"
 #include "self.h"
+#include "store/dir.h"
 #include "store/drives.h"
 
 #define NODE_WHY_BYTES 512
@@ -54,6 +56,11 @@ struct node {
 	struct ring *ring;
 	struct link *link;
 	struct drives *drives;
+	struct store *store; /* NULL: no drive to keep objects on */
+	int store_err;	     /* why none can be kept, as last told */
+	struct s3_server *s3;
+	struct s3_root s3_root;
+	struct tls_context *s3_tls; /* NULL: in the clear */
 	struct self self;
 	struct call_book *calls;
 	struct serve *serve;
@@ -86,6 +93,10 @@ int node_open(struct node *node);
  * errno.
  */
 int node_run(struct node *node);
+
+/** node_is_released_soon - after -EADDRINUSE: has waited a little, try again. *tries begins as 0.
+ */
+bool node_is_released_soon(int err, unsigned int *tries);
 
 /** node_close - give back whatever is open, after any of the above has failed too. */
 void node_close(struct node *node);

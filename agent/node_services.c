@@ -7,12 +7,6 @@
 #include "hooks.h"
 #include "node_services.h"
 
-int node_services_drives(struct node *node)
-{
-	return drives_open(&node->drives, node->loop, node->config.drives,
-			   node->config.drive_count);
-}
-
 int node_services_calls(struct node *node)
 {
 	node->self = (struct self){

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * node_services.h - what a node asks of others and tells of itself: drives, calls, services, and
- * the picture of the cluster.
+ * node_services.h - what a node asks of others and tells of itself: calls, services, and the
+ * picture of the cluster.
  *
- * Room: agent. Calls store/, peer/ and console/. Steps of node.c, in this order.
+ * Room: agent. Calls peer/ and console/. Steps of node.c, in this order.
  */
 #ifndef KNELL_NODE_SERVICES_H
 #define KNELL_NODE_SERVICES_H
 
 #include "node.h"
-
-/** node_services_drives - look at the drives from now on; closed by node.c, last. */
-int node_services_drives(struct node *node);
 
 /** node_services_calls - after the peers: ask them. */
 int node_services_calls(struct node *node);

@@ -237,21 +237,31 @@ static void set_completions_aside(struct loop *loop)
 	}
 }
 
+static void submit_early(struct loop *loop)
+{
+	int err = io_uring_submit(&loop->uring);
+
+	if (err == -EBUSY || err == -EAGAIN)
+		set_completions_aside(loop);
+	else if (err < 0 && err != -EINTR)
+		abort(); /* the ring is broken: nothing can ever complete again */
+}
+
 struct io_uring_sqe *loop_sqe(struct loop *loop, struct loop_op *op)
 {
 	struct io_uring_sqe *sqe;
 
-	while (!(sqe = io_uring_get_sqe(&loop->uring))) {
-		int err = io_uring_submit(&loop->uring);
-
-		if (err == -EBUSY || err == -EAGAIN)
-			set_completions_aside(loop);
-		else if (err < 0 && err != -EINTR)
-			abort(); /* the ring is broken: nothing can ever complete again */
-	}
+	while (!(sqe = io_uring_get_sqe(&loop->uring)))
+		submit_early(loop);
 	io_uring_sqe_set_data(sqe, op);
 	loop->in_flight++;
 	return sqe;
+}
+
+void loop_chain(struct loop *loop, unsigned int count)
+{
+	while (io_uring_sq_space_left(&loop->uring) < count)
+		submit_early(loop);
 }
 
 void loop_cancel(struct loop *loop, struct loop_op *op)

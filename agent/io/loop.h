@@ -85,6 +85,14 @@ const struct loop_stats *loop_stats(const struct loop *loop);
  */
 struct io_uring_sqe *loop_sqe(struct loop *loop, struct loop_op *op);
 
+/*
+ * The next `count` (at most LOOP_CHAIN_MAX) calls of loop_sqe() go to the kernel together, as a
+ * chain of linked operations must: one that is torn apart is no chain.
+ */
+void loop_chain(struct loop *loop, unsigned int count);
+
+enum { LOOP_CHAIN_MAX = 16 };
+
 /* Asks the kernel to end what `op` has in flight; op->done still runs, usually with -ECANCELED. */
 void loop_cancel(struct loop *loop, struct loop_op *op);
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Room: agent/io. TLS 1.3 with certificates on both sides, over tcp.
- * May call: tcp, OpenSSL. Called by: http2; tls_context.h makes the context.
+ * Room: agent/io. TLS with certificates on both sides (a public context: the server's only), over
+ * tcp.
+ * May call: tcp, OpenSSL. Called by: http1, http2; tls_context.h makes the context.
  */
 #ifndef KNELL_IO_TLS_H
 #define KNELL_IO_TLS_H
@@ -63,8 +64,19 @@ int tls_send(struct tls *tls, const void *data, size_t len);
 size_t tls_queued(const struct tls *tls);
 
 /*
+ * Stop and restart on_data, as tcp_pause(); what has been received goes on to be told after a
+ * pause, TLS_AFTER_PAUSE_BYTES at most.
+ */
+void tls_pause(struct tls *tls);
+void tls_resume(struct tls *tls);
+
+/* One receive buffer, and the part of a record that came before it. */
+enum { TLS_AFTER_PAUSE_BYTES = 32 << 10 };
+
+/*
  * After on_ready: the peer's verified name, valid as long as `tls`. For a client that is
- * `expected_name`; for a server the first DNS name in the certificate's SAN, else its CN, else "".
+ * `expected_name`; for a server the first DNS name in the certificate's SAN, else its CN, else ""
+ * (always in public).
  */
 const char *tls_peer_name(const struct tls *tls);
 

@@ -21,11 +21,13 @@
 #include "tls_bio.h"
 
 static const unsigned char alpn_h2[] = {2, 'h', '2'};
+static const unsigned char alpn_http1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 
 struct tls_context {
 	SSL_CTX *ssl;
 	BIO_METHOD *bio;
 	unsigned references;
+	bool public;
 };
 
 /* What OpenSSL thinks is wrong, in its own words: the first error is the cause. */
@@ -92,7 +94,7 @@ static int load_files(SSL_CTX *ssl, const char *cert_file, const char *key_file,
 	SSL_CTX_set_default_passwd_cb(ssl, no_passphrase);
 	if ((err = check_file("certificate", cert_file, why, why_size)) ||
 	    (err = check_file("key", key_file, why, why_size)) ||
-	    (err = check_file("CA", ca_file, why, why_size)))
+	    (ca_file && (err = check_file("CA", ca_file, why, why_size))))
 		return err;
 	ERR_clear_error();
 	if (SSL_CTX_use_certificate_chain_file(ssl, cert_file) != 1) {
@@ -121,7 +123,7 @@ static int load_files(SSL_CTX *ssl, const char *cert_file, const char *key_file,
 			 cert_file);
 		return -EINVAL;
 	}
-	if (SSL_CTX_load_verify_file(ssl, ca_file) != 1) {
+	if (ca_file && SSL_CTX_load_verify_file(ssl, ca_file) != 1) {
 		snprintf(why, why_size, "CA %s: not a usable certificate: %s", ca_file,
 			 ssl_words());
 		return -EINVAL;
@@ -143,20 +145,39 @@ static int choose_h2(SSL *ssl, const unsigned char **chosen, unsigned char *chos
 	return SSL_TLSEXT_ERR_OK;
 }
 
+/* Clients that name no protocol, or none that we know, are taken at their word of HTTP/1.1. */
+static int choose_http1(SSL *ssl, const unsigned char **chosen, unsigned char *chosen_len,
+			const unsigned char *offered, unsigned offered_len, void *ctx)
+{
+	unsigned char *out;
+
+	(void)ssl;
+	(void)ctx;
+	if (SSL_select_next_proto(&out, chosen_len, alpn_http1, sizeof(alpn_http1), offered,
+				  offered_len) != OPENSSL_NPN_NEGOTIATED)
+		return SSL_TLSEXT_ERR_NOACK;
+	*chosen = out;
+	return SSL_TLSEXT_ERR_OK;
+}
+
 /* 1, or 0 when OpenSSL is out of memory. */
-static int set_rules(SSL_CTX *ssl)
+static int set_rules(SSL_CTX *ssl, bool public)
 {
 	SSL_CTX_set_options(ssl, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION);
 	SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS);
 	SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
-	SSL_CTX_set_alpn_select_cb(ssl, choose_h2, NULL);
+	SSL_CTX_set_alpn_select_cb(ssl, public ? choose_http1 : choose_h2, NULL);
+	if (public)
+		return SSL_CTX_set_num_tickets(ssl, 0) == 1 &&
+		       SSL_CTX_set_min_proto_version(ssl, TLS1_2_VERSION) == 1;
 	return SSL_CTX_set_num_tickets(ssl, 0) == 1 &&
 	       SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION) == 1 &&
 	       SSL_CTX_set_alpn_protos(ssl, alpn_h2, sizeof(alpn_h2)) == 0;
 }
 
-int tls_context_open(const char *cert_file, const char *key_file, const char *ca_file,
-		     struct tls_context **context, char *why, size_t why_size)
+/* `ca_file` NULL: public. */
+static int open_files(const char *cert_file, const char *key_file, const char *ca_file,
+		      struct tls_context **context, char *why, size_t why_size)
 {
 	struct tls_context *fresh = calloc(1, sizeof(*fresh));
 	int err = -ENOMEM;
@@ -165,9 +186,10 @@ int tls_context_open(const char *cert_file, const char *key_file, const char *ca
 	if (!fresh)
 		return err;
 	fresh->references = 1;
+	fresh->public = !ca_file;
 	fresh->bio = tls_bio_method();
 	fresh->ssl = SSL_CTX_new(TLS_method());
-	if (fresh->bio && fresh->ssl && set_rules(fresh->ssl))
+	if (fresh->bio && fresh->ssl && set_rules(fresh->ssl, fresh->public))
 		err = load_files(fresh->ssl, cert_file, key_file, ca_file, why, why_size);
 	ERR_clear_error();
 	if (err) {
@@ -177,6 +199,18 @@ int tls_context_open(const char *cert_file, const char *key_file, const char *ca
 	snprintf(why, why_size, "%s", "");
 	*context = fresh;
 	return 0;
+}
+
+int tls_context_open(const char *cert_file, const char *key_file, const char *ca_file,
+		     struct tls_context **context, char *why, size_t why_size)
+{
+	return open_files(cert_file, key_file, ca_file, context, why, why_size);
+}
+
+int tls_context_open_public(const char *cert_file, const char *key_file,
+			    struct tls_context **context, char *why, size_t why_size)
+{
+	return open_files(cert_file, key_file, NULL, context, why, why_size);
 }
 
 int tls_context_check(const struct tls_context *context, const char *name, char *why,
@@ -223,6 +257,11 @@ struct tls_context *tls_context_hold(struct tls_context *context)
 SSL_CTX *tls_context_ssl(const struct tls_context *context)
 {
 	return context->ssl;
+}
+
+bool tls_context_is_public(const struct tls_context *context)
+{
+	return context->public;
 }
 
 BIO_METHOD *tls_context_bio(const struct tls_context *context)

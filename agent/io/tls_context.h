@@ -7,6 +7,7 @@
 #define KNELL_IO_TLS_CONTEXT_H
 
 #include <openssl/ssl.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 struct tls_context;
@@ -19,6 +20,13 @@ struct tls_context;
  */
 int tls_context_open(const char *cert_file, const char *key_file, const char *ca_file,
 		     struct tls_context **context, char *why, size_t why_size);
+
+/*
+ * The same for a server that anybody may reach: no CA, clients show no certificate, TLS 1.2 will
+ * do, and HTTP/1.1 is what it agrees to.
+ */
+int tls_context_open_public(const char *cert_file, const char *key_file,
+			    struct tls_context **context, char *why, size_t why_size);
 
 /*
  * Would a peer of the same cluster believe us? 0, or -EINVAL with why naming what it would object
@@ -35,6 +43,9 @@ struct tls_context *tls_context_hold(struct tls_context *context);
 
 /* For tls: what sessions are made from. */
 SSL_CTX *tls_context_ssl(const struct tls_context *context);
+
+/* For tls: from tls_context_open_public(). */
+bool tls_context_is_public(const struct tls_context *context);
 
 /* For tls: how sessions reach their tcp, see tls_bio.h. */
 BIO_METHOD *tls_context_bio(const struct tls_context *context);

@@ -1,0 +1,383 @@
+// SPDX-License-Identifier: BSD-2-Clause
+/*
+ * dir_put.c - an object, or a part of one, being written. See store.h.
+ *
+ * Room: store.
+ *
+ * Happy path: while the bytes go to a file (dir_file), the index is asked whether the bucket, or
+ * the upload, exists at all; committed: the file is made durable, then its row; then `done`.
+ * Failure modes:
+ * - There is no such bucket: told by `failed` long before a large body has come.
+ * - The file or the row fails: the file is removed, what was there under the name stays.
+ * - The commit of the row ends in doubt: the file stays for recovery to judge.
+ * - Given up before the row: nothing stays. After: the row may come, and then nobody is told.
+ */
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "store/dir_inner.h"
+
+struct check;
+struct row;
+
+struct dir_put {
+	LIST_ENTRY(dir_put) entry;
+	struct dir *dir;
+	struct store_put *owner;
+	struct dir_file *file;
+	struct check *check; /* under way */
+	struct row *row;     /* under way */
+	EVP_MD_CTX *md5;
+	int err; /* that it cannot go on with, told by `failed` */
+	bool committing;
+	uint64_t upload; /* 0: an object */
+	unsigned int number;
+	struct index_place place;
+	size_t meta_bytes;
+	char meta[];
+};
+
+/* Asks whether what it is written to exists. */
+struct check {
+	struct dir_call call; /* first */
+	struct dir_put *put;  /* on the loop only; NULL: given up */
+	uint64_t upload;
+};
+
+/* Makes the row. Has its file until it is settled, so that the put may be given up meanwhile. */
+struct row {
+	struct dir_call call; /* first */
+	struct dir_put *put;  /* on the loop only; NULL: given up */
+	struct dir_file *file;
+	struct index_record record;
+	uint64_t upload;
+	unsigned int number;
+	size_t meta_bytes;
+	char meta[];
+};
+
+static void free_put(struct dir_put *put)
+{
+	LIST_REMOVE(put, entry);
+	if (put->check)
+		put->check->put = NULL;
+	if (put->row)
+		put->row->put = NULL;
+	if (put->owner)
+		put->owner->request.engine = NULL;
+	dir_file_drop(put->file);
+	EVP_MD_CTX_free(put->md5);
+	free(put);
+}
+
+static void finish(struct dir_put *put, int err)
+{
+	struct store_put *owner = put->owner;
+
+	free_put(put);
+	owner->request.done(&owner->request, err);
+}
+
+static void fail(struct dir_put *put, int err)
+{
+	if (put->err)
+		return;
+	put->err = err;
+	if (put->owner->failed)
+		put->owner->failed(put->owner, err);
+}
+
+/* ---- is there a place for it? ---- */
+
+static int run_check(struct index_call *base, struct index_db *db)
+{
+	struct check *check = LOOP_OWNER(base, struct check, call.base);
+	int64_t bucket;
+
+	if (check->upload)
+		return index_upload_find(db, &check->call.place, check->upload);
+	bucket = index_bucket_id(db, check->call.place.bucket);
+	return bucket < 0 ? (int)bucket : 0;
+}
+
+static void took_check(struct dir_call *call, int err)
+{
+	struct check *check = LOOP_OWNER(call, struct check, call);
+	struct dir_put *put = check->put;
+
+	free(check);
+	if (!put)
+		return;
+	put->check = NULL;
+	if (!err) {
+		/* A small one may be on its way to its row already. */
+		if (put->file)
+			dir_file_open(put->file);
+		return;
+	}
+	dir_file_drop(put->file);
+	put->file = NULL;
+	if (put->committing)
+		finish(put, err);
+	else
+		fail(put, err);
+}
+
+static int begin_check(struct dir_put *put)
+{
+	struct check *check = dir_call_new(put->dir, sizeof(*check), NULL, run_check, took_check);
+	int err;
+
+	if (!check)
+		return -ENOMEM;
+	check->call.place = put->place;
+	check->upload = put->upload;
+	check->put = put;
+	err = dir_call_submit(&check->call);
+	if (!err)
+		put->check = check;
+	return err;
+}
+
+/* ---- the row ---- */
+
+static int run_row(struct index_call *base, struct index_db *db)
+{
+	struct row *row = LOOP_OWNER(base, struct row, call.base);
+	const struct store_meta meta = {.pairs = row->meta, .bytes = row->meta_bytes};
+
+	if (row->upload)
+		return index_part_put(db, &row->call.place, row->upload, row->number, &row->record,
+				      &row->call.garbage);
+	return index_object_put(db, &row->call.place, &row->record, &meta, &row->call.garbage);
+}
+
+static void settle_file(const struct row *row, int err)
+{
+	if (!err)
+		dir_file_settle(row->file);
+	else if (row->call.base.unsure)
+		dir_file_leave(row->file);
+	else
+		dir_file_drop(row->file);
+}
+
+static void took_row(struct dir_call *call, int err)
+{
+	struct row *row = LOOP_OWNER(call, struct row, call);
+	struct dir_put *put = row->put;
+
+	settle_file(row, err);
+	if (put) {
+		put->row = NULL;
+		memcpy(put->owner->etag, row->record.etag, sizeof(put->owner->etag));
+		put->owner->modified_ms = row->record.modified_ms;
+	}
+	free(row);
+	if (put)
+		finish(put, err);
+}
+
+static int name_etag(struct dir_put *put, char etag[STORE_ETAG_BYTES])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int bytes, i;
+
+	if (!EVP_DigestFinal_ex(put->md5, digest, &bytes))
+		return -ENOMEM;
+	for (i = 0; i < bytes; i++)
+		snprintf(etag + (size_t)2 * i, 3, "%02x", digest[i]);
+	return 0;
+}
+
+static int begin_row(struct dir_put *put)
+{
+	struct row *row =
+		dir_call_new(put->dir, sizeof(*row) + put->meta_bytes, NULL, run_row, took_row);
+	int err;
+
+	if (!row)
+		return -ENOMEM;
+	row->call.base.changes = true;
+	row->call.place = put->place;
+	row->put = put;
+	row->file = put->file;
+	row->upload = put->upload;
+	row->number = put->number;
+	row->meta_bytes = put->meta_bytes;
+	memcpy(row->meta, put->meta, put->meta_bytes);
+	row->record = (struct index_record){
+		.version = dir_tick(put->dir),
+		.modified_ms = dir_now_ms(),
+		.settled = dir_shelf_settled(put->dir),
+		.file = dir_file_result(put->file),
+	};
+	row->record.size_bytes = row->record.file.size_bytes;
+	err = name_etag(put, row->record.etag);
+	if (err) {
+		free(row);
+		return err;
+	}
+	err = dir_call_submit(&row->call);
+	if (err)
+		return err;
+	put->row = row;
+	put->file = NULL; /* the row's now */
+	return 0;
+}
+
+/* ---- the bytes ---- */
+
+static void on_room(void *ctx)
+{
+	struct dir_put *put = ctx;
+
+	if (put->owner->writable)
+		put->owner->writable(put->owner);
+}
+
+static void on_failed(void *ctx, int err)
+{
+	fail(ctx, err);
+}
+
+static void on_kept(void *ctx, int err)
+{
+	struct dir_put *put = ctx;
+
+	if (!err)
+		err = begin_row(put);
+	if (err)
+		finish(put, err);
+}
+
+static const struct dir_file_events file_events = {
+	.room = on_room,
+	.failed = on_failed,
+	.kept = on_kept,
+};
+
+static struct dir_put *new_put(struct dir *dir, const char *bucket, const char *key,
+			       const struct store_meta *meta, struct store_put *owner)
+{
+	size_t meta_bytes = meta ? meta->bytes : 0;
+	struct dir_put *put = calloc(1, sizeof(*put) + meta_bytes);
+
+	if (!put)
+		return NULL;
+	put->dir = dir;
+	put->owner = owner;
+	/* store.c has looked at their lengths. */
+	(void)!dir_copy(put->place.bucket, sizeof(put->place.bucket), bucket);
+	(void)!dir_copy(put->place.key, sizeof(put->place.key), key);
+	put->meta_bytes = meta_bytes;
+	if (meta_bytes)
+		memcpy(put->meta, meta->pairs, meta_bytes);
+	LIST_INSERT_HEAD(&dir->puts, put, entry);
+	owner->request.engine = put;
+	return put;
+}
+
+static int start(struct dir_put *put)
+{
+	int err = -ENOMEM;
+
+	put->md5 = EVP_MD_CTX_new();
+	if (put->md5 && EVP_DigestInit_ex(put->md5, EVP_md5(), NULL))
+		err = dir_file_begin(put->dir, &file_events, put, put->owner->expected_bytes,
+				     &put->file);
+	if (!err)
+		err = begin_check(put);
+	if (err)
+		free_put(put);
+	return err;
+}
+
+int dir_put_begin(struct store *store, const char *bucket, const char *key,
+		  const struct store_meta *meta, struct store_put *owner)
+{
+	struct dir_put *put = new_put(dir_of(store), bucket, key, meta, owner);
+
+	return put ? start(put) : -ENOMEM;
+}
+
+int dir_part_begin(struct store *store, const char *bucket, const char *key, const char *upload,
+		   unsigned int number, struct store_put *owner)
+{
+	uint64_t id = shelf_parse(upload);
+	struct dir_put *put;
+
+	if (!id)
+		return -ENOENT;
+	put = new_put(dir_of(store), bucket, key, NULL, owner);
+	if (!put)
+		return -ENOMEM;
+	put->upload = id;
+	put->number = number;
+	return start(put);
+}
+
+static uint64_t written_bytes(const struct dir_put *put)
+{
+	return dir_file_result(put->file).size_bytes;
+}
+
+int dir_put_write(struct store *store, struct store_put *owner, const void *data, size_t len)
+{
+	struct dir_put *put = owner->request.engine;
+	int err;
+
+	(void)store;
+	if (!put || put->committing)
+		return -EINVAL;
+	if (put->err)
+		return put->err;
+	if (owner->expected_bytes && len > owner->expected_bytes - written_bytes(put))
+		return -EINVAL;
+	err = dir_file_write(put->file, data, len);
+	if (!err && !EVP_DigestUpdate(put->md5, data, len))
+		err = -ENOMEM;
+	return err;
+}
+
+int dir_put_commit(struct store *store, struct store_put *owner)
+{
+	struct dir_put *put = owner->request.engine;
+	int err;
+
+	(void)store;
+	if (!put || put->committing)
+		return -EINVAL;
+	err = put->err;
+	if (!err && owner->expected_bytes && written_bytes(put) != owner->expected_bytes)
+		err = -EINVAL;
+	if (err) {
+		free_put(put);
+		return err;
+	}
+	put->committing = true;
+	dir_file_keep(put->file);
+	return 0;
+}
+
+void dir_put_abort(struct store *store, struct store_put *owner)
+{
+	(void)store;
+	if (owner->request.engine)
+		free_put(owner->request.engine);
+}
+
+void dir_put_close_all(struct dir *dir)
+{
+	struct dir_put *put, *next;
+
+	for (put = LIST_FIRST(&dir->puts); put; put = next) {
+		next = LIST_NEXT(put, entry);
+		/* The index is closed: its calls are gone. A row's file is dir_file's to end. */
+		put->check = NULL;
+		put->row = NULL;
+		free_put(put);
+	}
+}
