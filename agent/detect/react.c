@@ -27,6 +27,8 @@ static void keep_state(const struct matter *matter)
 	matter->peer->state = matter->record->to;
 	matter->peer->since_ns = matter->record->ts_ns;
 	matter->peer->hold_until_ns = matter->record->hold_until_ns;
+	if (matter->record->to == VERDICT_ISOLATED)
+		matter->peer->was_isolated = true;
 }
 
 static void stop_dialling(const struct matter *matter)
@@ -64,8 +66,13 @@ static void evict_stalled(const struct matter *matter)
 static void wake_heartbeat(const struct matter *matter)
 {
 	struct react *react = matter->react;
-	uint64_t cookie = heartbeat_overslept(react->heartbeat, matter->peer->index);
+	uint64_t cookie;
 
+	/* Otherwise it is the kernel side that says which connection has stalled. */
+	if (!matter->peer->was_isolated)
+		return;
+	matter->peer->was_isolated = false;
+	cookie = heartbeat_overslept(react->heartbeat, matter->peer->index);
 	if (cookie && !conn_evict_cookie(react->conns, cookie, "it slept in its backoff"))
 		matter->outcome->evicted++;
 }

@@ -35,12 +35,15 @@ struct local {
 	unsigned int count;
 };
 
-static void guest_end(struct guest *guest, void (*end)(struct http2 *http2))
+/* Its connection is the caller's, to be ended as it deserves. */
+static struct http2 *guest_forget(struct guest *guest)
 {
+	struct http2 *http2 = guest->http2;
+
 	LIST_REMOVE(guest, entry);
 	guest->local->count--;
-	end(guest->http2);
 	free(guest);
+	return http2;
 }
 
 static void on_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
@@ -54,7 +57,7 @@ static void on_close(void *ctx, int err, const char *reason)
 {
 	(void)err;
 	(void)reason;
-	guest_end(ctx, http2_abort);
+	http2_abort(guest_forget(ctx));
 }
 
 static const struct http2_callbacks callbacks = {
@@ -100,12 +103,14 @@ int local_open(struct local **local, struct loop *loop, const struct sockaddr *a
 
 void local_close(struct local *local)
 {
-	struct guest *guest;
+	struct guest *guest, *next;
 
 	if (!local)
 		return;
 	listen_close(local->listener);
-	while ((guest = LIST_FIRST(&local->guests)))
-		guest_end(guest, http2_goaway_close);
+	for (guest = LIST_FIRST(&local->guests); guest; guest = next) {
+		next = LIST_NEXT(guest, entry);
+		http2_goaway_close(guest_forget(guest));
+	}
 	free(local);
 }

@@ -23,6 +23,7 @@ struct roster_peer {
 	size_t index;	/* position in the roster, stable for life */
 	uint16_t state; /* enum verdict_state */
 	uint64_t since_ns;
+	bool was_isolated;	/* and has not been heard since */
 	uint64_t hold_until_ns; /* flapping: nothing new but the heartbeat before that */
 };
 
