@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Unit tests of agent/io/http1: the parser in pieces of every size, what it refuses; and connections
- * over a socket pair: order, back-pressure, early answers, clients that go.
+ * Unit tests of agent/io/http1: the parser in pieces of every size, what it refuses; and
+ * connections over a socket pair: order, back-pressure, early answers, clients that go.
  */
 #include <check.h>
 #include <errno.h>
@@ -72,10 +72,10 @@ static enum http1_fault parse(const char *bytes, size_t len, size_t piece)
 	return fault;
 }
 
-#define THREE                                                                                      \
-	"PUT /a?b=%20 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nEmpty:\r\n\r\nhello"             \
-	"PUT /b HTTP/1.1\r\nHOST:  y  \r\nTransfer-Encoding: chunked\r\n\r\n"                       \
-	"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: z\r\n\r\n"                                        \
+#define THREE                                                                          \
+	"PUT /a?b=%20 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nEmpty:\r\n\r\nhello" \
+	"PUT /b HTTP/1.1\r\nHOST:  y  \r\nTransfer-Encoding: chunked\r\n\r\n"          \
+	"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: z\r\n\r\n"                           \
 	"GET /c HTTP/1.0\r\n\r\n"
 
 START_TEST(three_requests_in_pieces)

@@ -68,12 +68,13 @@ END_TEST
 
 START_TEST(targets_that_are_refused)
 {
-	static const char *const bad_uris[] = {"/buck/%",   "/buck/%4",	    "/buck/%zz", "/buck/%00",
-					       "/b%00uck/", "/buck/k?a=%0", "*",	 "buck"};
-	static const char *const bad_buckets[] = {"/B/k",   "/bu/k",	"/-ab/k",	"/ab-/k",
+	static const char *const bad_uris[] = {"/buck/%",   "/buck/%4",	 "/buck/%zz",
+					       "/buck/%00", "/b%00uck/", "/buck/k?a=%0",
+					       "*",	    "buck"};
+	static const char *const bad_buckets[] = {"/B/k",    "/bu/k",	   "/-ab/k", "/ab-/k",
 						  "/a..b/k", "/1.2.3.4/k", "/a_b/k", "//k"};
-	static const char *const bad_keys[] = {"/buck/../x", "/buck/a/../b", "/buck/..",
-					       "/buck/%2e%2e/x", "/buck/%ff", "/buck/%c0%af"};
+	static const char *const bad_keys[] = {"/buck/../x",	 "/buck/a/../b", "/buck/..",
+					       "/buck/%2e%2e/x", "/buck/%ff",	 "/buck/%c0%af"};
 	char target[TEXT_BYTES];
 	size_t i;
 
@@ -149,7 +150,8 @@ START_TEST(documents)
 	ck_assert_int_eq(read_xml("", &seen), -EINVAL);
 	ck_assert_int_eq(read_xml("<!DOCTYPE a><a/>", &seen), -EINVAL);
 	ck_assert_int_eq(read_xml("<!DOCTYPE a [<!ENTITY b \"c\">]><a>&b;</a>", &seen), -EINVAL);
-	ck_assert_int_eq(read_xml("<!DOCTYPE a SYSTEM \"file:///etc/passwd\"><a/>", &seen), -EINVAL);
+	ck_assert_int_eq(read_xml("<!DOCTYPE a SYSTEM \"file:///etc/passwd\"><a/>", &seen),
+			 -EINVAL);
 	for (i = 0; i <= XML_DEPTH_MAX; i++)
 		text_puts(&deep, "<a>");
 	ck_assert_int_eq(read_xml(deep.bytes, &seen), -EINVAL);
@@ -257,7 +259,8 @@ static enum s3_error check_condition(const char *name, const char *value)
 
 START_TEST(conditions)
 {
-	const char *same = "Mon, 12 Oct 2009 17:50:30 GMT", *before = "Mon, 12 Oct 2009 17:50:29 GMT";
+	const char *same = "Mon, 12 Oct 2009 17:50:30 GMT",
+		   *before = "Mon, 12 Oct 2009 17:50:29 GMT";
 
 	ck_assert_int_eq(check_condition("if-match", "\"abc\""), S3_OK);
 	ck_assert_int_eq(check_condition("if-match", "abc"), S3_OK);

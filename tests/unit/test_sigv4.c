@@ -26,30 +26,66 @@ struct vector {
 	struct sigv4_parameter query[FIELDS_MAX];
 };
 
-#define HOST {"host", "example.amazonaws.com"}
-#define DATE {"x-amz-date", "20150830T123600Z"}
+#define HOST                                    \
+	{                                       \
+		"host", "example.amazonaws.com" \
+	}
+#define DATE                                     \
+	{                                        \
+		"x-amz-date", "20150830T123600Z" \
+	}
 
 static const struct vector vectors[] = {
-	{"get-vanilla", "GET", "/", "host;x-amz-date",
-	 "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31", {HOST, DATE}, {}},
-	{"post-vanilla", "POST", "/", "host;x-amz-date",
-	 "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b", {HOST, DATE}, {}},
-	{"get-utf8", "GET", "/\u1234", "host;x-amz-date",
-	 "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85", {HOST, DATE}, {}},
-	{"get-vanilla-query-order-key-case", "GET", "/", "host;x-amz-date",
-	 "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500", {HOST, DATE},
+	{"get-vanilla",
+	 "GET",
+	 "/",
+	 "host;x-amz-date",
+	 "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
+	 {HOST, DATE},
+	 {}},
+	{"post-vanilla",
+	 "POST",
+	 "/",
+	 "host;x-amz-date",
+	 "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b",
+	 {HOST, DATE},
+	 {}},
+	{"get-utf8",
+	 "GET",
+	 "/\u1234",
+	 "host;x-amz-date",
+	 "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85",
+	 {HOST, DATE},
+	 {}},
+	{"get-vanilla-query-order-key-case",
+	 "GET",
+	 "/",
+	 "host;x-amz-date",
+	 "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500",
+	 {HOST, DATE},
 	 {{"Param2", "value2"}, {"Param1", "value1"}}},
-	{"get-vanilla-query-unreserved", "GET", "/", "host;x-amz-date",
-	 "9c3e54bfcdf0b19771a7f523ee5669cdf59bc7cc0884027167c21bb143a40197", {HOST, DATE},
+	{"get-vanilla-query-unreserved",
+	 "GET",
+	 "/",
+	 "host;x-amz-date",
+	 "9c3e54bfcdf0b19771a7f523ee5669cdf59bc7cc0884027167c21bb143a40197",
+	 {HOST, DATE},
 	 {{"-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
 	   "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"}}},
-	{"get-header-key-duplicate", "GET", "/", "host;my-header1;x-amz-date",
+	{"get-header-key-duplicate",
+	 "GET",
+	 "/",
+	 "host;my-header1;x-amz-date",
 	 "c9d5ea9f3f72853aea855b47ea873832890dbdd183b4468f858259531a5138ea",
 	 {HOST, {"my-header1", "value2"}, {"my-header1", "value2"}, {"my-header1", "value1"}, DATE},
 	 {}},
-	{"get-header-value-trim", "GET", "/", "host;my-header1;my-header2;x-amz-date",
+	{"get-header-value-trim",
+	 "GET",
+	 "/",
+	 "host;my-header1;my-header2;x-amz-date",
 	 "acc3ed3afb60bb290fc8d2dd0098b9911fcaa05412b367055dee359757a9c736",
-	 {HOST, {"my-header1", " value1"}, {"my-header2", " \"a   b   c\""}, DATE}, {}},
+	 {HOST, {"my-header1", " value1"}, {"my-header2", " \"a   b   c\""}, DATE},
+	 {}},
 };
 
 START_TEST(the_published_vectors)
@@ -193,10 +229,10 @@ START_TEST(get_lifecycle_and_list)
 }
 END_TEST
 
-#define PRESIGNED                                                                                  \
-	"/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" ACCESS_KEY                   \
-	"%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z"                   \
-	"&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&X-Amz-Signature="                            \
+#define PRESIGNED                                                                 \
+	"/test.txt?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" ACCESS_KEY \
+	"%2F20130524%2Fus-east-1%2Fs3%2Faws4_request&X-Amz-Date=20130524T000000Z" \
+	"&X-Amz-Expires=86400&X-Amz-SignedHeaders=host&X-Amz-Signature="          \
 	"aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404"
 
 START_TEST(presigned)
