@@ -96,6 +96,8 @@ static void on_room(struct store_put *store_put)
 	size_t taken;
 	int err;
 
+	if (!put->held.len)
+		return;
 	err = write_some(put, (const uint8_t *)put->held.bytes + put->held_sent,
 			 put->held.len - put->held_sent, &taken);
 	put->held_sent += taken;
