@@ -111,6 +111,7 @@ static void close_dir(struct store *store)
 	dir->closed = true;
 	dir_enter(dir);
 	index_close(dir->index);
+	hash_close(dir->hashes);
 	dir_put_close_all(dir);
 	dir_file_close_all(dir);
 	dir_get_close_all(dir);
@@ -164,8 +165,11 @@ int dir_open(struct store **store, struct loop *loop, const char *path, dir_open
 	LIST_INIT(&dir->gets);
 	dir_shelves_init(dir);
 	dir_sweep_init(dir);
-	err = index_open(&dir->index, loop, path, on_opened, dir);
+	err = hash_open(&dir->hashes, loop);
+	if (!err)
+		err = index_open(&dir->index, loop, path, on_opened, dir);
 	if (err) {
+		hash_close(dir->hashes);
 		free(dir);
 		return err;
 	}

@@ -15,11 +15,14 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "store/dir_file_inner.h"
 
 #define FILE_MODE 0600
+
+#define HASH_HERE_BYTES 16384
 
 /* Less is written sooner than it is reserved. */
 #define RESERVE_BYTES (UINT64_C(1) << 20)
@@ -85,9 +88,39 @@ static void on_written(struct file_op *op, ssize_t res)
 
 	if (res < 0)
 		fail(file, (int)res);
-	file->flying--;
-	free(buffer);
+	dir_file_used(buffer);
 	advance_soon(file);
+}
+
+static void on_hashed(struct hash_job *job)
+{
+	struct buffer *buffer = LOOP_OWNER(job, struct buffer, hash);
+	struct dir_file *file = buffer->file;
+
+	if (job->failed)
+		fail(file, -ENOMEM);
+	file->hashing--;
+	dir_file_used(buffer);
+	advance_soon(file);
+}
+
+/* A few bytes are hashed in less time than it takes to tell a thread. */
+static void begin_hash(struct dir_file *file, struct buffer *buffer)
+{
+	if (buffer->used < HASH_HERE_BYTES && !file->hashing) {
+		if (!EVP_DigestUpdate(file->md5, buffer->data, buffer->used))
+			fail(file, -ENOMEM);
+		return;
+	}
+	buffer->hash = (struct hash_job){
+		.done = on_hashed,
+		.digest = file->md5,
+		.data = buffer->data,
+		.len = buffer->used,
+	};
+	buffer->uses++;
+	file->hashing++;
+	hash_submit(file->dir->hashes, (unsigned int)file->lane, &buffer->hash);
 }
 
 /* Asks for nothing but the start: the file's own fsync waits for it and tells of errors. */
@@ -124,9 +157,13 @@ static void send_full(struct dir_file *file)
 
 static void put_full(struct dir_file *file)
 {
-	STAILQ_INSERT_TAIL(&file->full, file->filling, entry);
-	file->flying++;
+	struct buffer *buffer = file->filling;
+
+	buffer->uses = 1;
 	file->filling = NULL;
+	file->flying++;
+	STAILQ_INSERT_TAIL(&file->full, buffer, entry);
+	begin_hash(file, buffer);
 }
 
 static struct buffer *filling(struct dir_file *file)
@@ -192,6 +229,18 @@ void dir_file_keep(struct dir_file *file)
 struct index_file dir_file_result(const struct dir_file *file)
 {
 	return (struct index_file){.id = file->number, .size_bytes = file->size_bytes};
+}
+
+int dir_file_etag(struct dir_file *file, char etag[STORE_ETAG_BYTES])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int bytes, i;
+
+	if (!EVP_DigestFinal_ex(file->md5, digest, &bytes))
+		return -ENOMEM;
+	for (i = 0; i < bytes; i++)
+		snprintf(etag + (size_t)2 * i, 3, "%02x", digest[i]);
+	return 0;
 }
 
 static void tell_kept(struct dir_file *file, int err)
@@ -289,6 +338,12 @@ int dir_file_begin(struct dir *dir, const struct dir_file_events *events, void *
 
 	if (!fresh)
 		return -ENOMEM;
+	fresh->md5 = EVP_MD_CTX_new();
+	if (!fresh->md5 || !EVP_DigestInit_ex(fresh->md5, EVP_md5(), NULL)) {
+		EVP_MD_CTX_free(fresh->md5);
+		free(fresh);
+		return -ENOMEM;
+	}
 	fresh->dir = dir;
 	fresh->events = events;
 	fresh->ctx = ctx;
@@ -299,7 +354,8 @@ int dir_file_begin(struct dir *dir, const struct dir_file_events *events, void *
 	fresh->publish.done = on_published;
 	STAILQ_INIT(&fresh->full);
 	dir_file_init_undo(fresh);
-	shelf_file_name(fresh->tmp_name, ++dir->tmp_names);
+	fresh->lane = ++dir->tmp_names;
+	shelf_file_name(fresh->tmp_name, fresh->lane);
 	dir_enter(dir);
 	LIST_INSERT_HEAD(&dir->files, fresh, entry);
 	if (dir->tmp_fd >= 0)

@@ -48,6 +48,9 @@ void dir_file_keep(struct dir_file *file);
 /** dir_file_result - after `kept`: number and size; number 0: empty, and there is no file. */
 struct index_file dir_file_result(const struct dir_file *file);
 
+/** dir_file_etag - after `kept`, once: the MD5 in hex. 0 or a negative errno. */
+int dir_file_etag(struct dir_file *file, char etag[STORE_ETAG_BYTES]);
+
 /** dir_file_settle - its row is there. */
 void dir_file_settle(struct dir_file *file);
 

@@ -12,8 +12,10 @@
 
 struct buffer {
 	struct file_op op;
+	struct hash_job hash;
 	struct dir_file *file;
 	STAILQ_ENTRY(buffer) entry;
+	unsigned int uses; /* to be written, to be hashed */
 	size_t used;
 	uint8_t data[STORE_CHUNK_BYTES];
 };
@@ -29,9 +31,12 @@ struct dir_file {
 	struct file_publish publish;
 	struct buffer *filling;
 	STAILQ_HEAD(, buffer) full; /* wait for the file to be open */
-	size_t flying;		    /* buffers that are full: waiting or being written */
+	size_t flying;		    /* buffers that are full: still to be written or hashed */
+	size_t hashing;		    /* of these, those that a thread has */
+	EVP_MD_CTX *md5;
 	int fd;
 	int err;
+	uint64_t lane; /* of hashing */
 	uint64_t expected_bytes;
 	uint64_t size_bytes;
 	uint64_t offset; /* where the next buffer goes */
@@ -57,6 +62,9 @@ void dir_file_init_undo(struct dir_file *file);
 
 /** dir_file_undo - the next step of letting go. */
 void dir_file_undo(struct dir_file *file);
+
+/** dir_file_used - a full buffer was written, or hashed, or never will be. */
+void dir_file_used(struct buffer *buffer);
 
 /** dir_file_free_full - what waits for a file that will never be open. */
 void dir_file_free_full(struct dir_file *file);

@@ -11,14 +11,21 @@
 
 enum { UNDO_TMP, UNDO_NAME, UNDONE };
 
+void dir_file_used(struct buffer *buffer)
+{
+	if (--buffer->uses)
+		return;
+	buffer->file->flying--;
+	free(buffer);
+}
+
 void dir_file_free_full(struct dir_file *file)
 {
 	struct buffer *buffer;
 
 	while ((buffer = STAILQ_FIRST(&file->full))) {
 		STAILQ_REMOVE_HEAD(&file->full, entry);
-		file->flying--;
-		free(buffer);
+		dir_file_used(buffer);
 	}
 }
 
@@ -32,6 +39,7 @@ static void free_file(struct loop_task *task)
 	}
 	LIST_REMOVE(file, entry);
 	dir_leave(file->dir);
+	EVP_MD_CTX_free(file->md5);
 	free(file->filling);
 	free(file);
 }

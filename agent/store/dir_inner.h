@@ -18,6 +18,7 @@
 #include "store/dir.h"
 #include "store/dir_file.h"
 #include "store/dir_shelf.h"
+#include "store/hash.h"
 #include "store/index.h"
 #include "store/index_list.h"
 #include "store/index_object.h"
@@ -56,6 +57,7 @@ struct dir {
 	struct store store; /* first */
 	struct loop *loop;
 	struct index *index;
+	struct hash_pool *hashes;
 	dir_opened tell;
 	void *ctx;
 	int tmp_fd, data_fd; /* of our own: the index may be closed before us */

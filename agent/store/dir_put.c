@@ -13,8 +13,6 @@
  * - Given up before the row: nothing stays. After: the row may come, and then nobody is told.
  */
 #include <errno.h>
-#include <openssl/evp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "store/dir_inner.h"
@@ -29,8 +27,7 @@ struct dir_put {
 	struct dir_file *file;
 	struct check *check; /* under way */
 	struct row *row;     /* under way */
-	EVP_MD_CTX *md5;
-	int err; /* that it cannot go on with, told by `failed` */
+	int err;	     /* that it cannot go on with, told by `failed` */
 	bool committing;
 	uint64_t upload; /* 0: an object */
 	unsigned int number;
@@ -68,7 +65,6 @@ static void free_put(struct dir_put *put)
 	if (put->owner)
 		put->owner->request.engine = NULL;
 	dir_file_drop(put->file);
-	EVP_MD_CTX_free(put->md5);
 	free(put);
 }
 
@@ -180,18 +176,6 @@ static void took_row(struct dir_call *call, int err)
 		finish(put, err);
 }
 
-static int name_etag(struct dir_put *put, char etag[STORE_ETAG_BYTES])
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned int bytes, i;
-
-	if (!EVP_DigestFinal_ex(put->md5, digest, &bytes))
-		return -ENOMEM;
-	for (i = 0; i < bytes; i++)
-		snprintf(etag + (size_t)2 * i, 3, "%02x", digest[i]);
-	return 0;
-}
-
 static int begin_row(struct dir_put *put)
 {
 	struct row *row =
@@ -215,7 +199,7 @@ static int begin_row(struct dir_put *put)
 		.file = dir_file_result(put->file),
 	};
 	row->record.size_bytes = row->record.file.size_bytes;
-	err = name_etag(put, row->record.etag);
+	err = dir_file_etag(put->file, row->record.etag);
 	if (err) {
 		free(row);
 		return err;
@@ -282,12 +266,9 @@ static struct dir_put *new_put(struct dir *dir, const char *bucket, const char *
 
 static int start(struct dir_put *put)
 {
-	int err = -ENOMEM;
+	int err =
+		dir_file_begin(put->dir, &file_events, put, put->owner->expected_bytes, &put->file);
 
-	put->md5 = EVP_MD_CTX_new();
-	if (put->md5 && EVP_DigestInit_ex(put->md5, EVP_md5(), NULL))
-		err = dir_file_begin(put->dir, &file_events, put, put->owner->expected_bytes,
-				     &put->file);
 	if (!err)
 		err = begin_check(put);
 	if (err)
@@ -327,7 +308,6 @@ static uint64_t written_bytes(const struct dir_put *put)
 int dir_put_write(struct store *store, struct store_put *owner, const void *data, size_t len)
 {
 	struct dir_put *put = owner->request.engine;
-	int err;
 
 	(void)store;
 	if (!put || put->committing)
@@ -336,10 +316,7 @@ int dir_put_write(struct store *store, struct store_put *owner, const void *data
 		return put->err;
 	if (owner->expected_bytes && len > owner->expected_bytes - written_bytes(put))
 		return -EINVAL;
-	err = dir_file_write(put->file, data, len);
-	if (!err && !EVP_DigestUpdate(put->md5, data, len))
-		err = -ENOMEM;
-	return err;
+	return dir_file_write(put->file, data, len);
 }
 
 int dir_put_commit(struct store *store, struct store_put *owner)

@@ -157,7 +157,7 @@ struct store_upload_complete {
 	/* Asked for: number and etag of each, ascending; must live until done. */
 	const struct store_part *parts;
 	size_t part_count;
-	/* Filled by `done`; -EINVAL: a part is missing or has another etag. */
+	/* Filled by `done`, valid during it; -EINVAL: a part is missing or has another etag. */
 	struct store_object object;
 };
 

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <check.h>
 #include <errno.h>
+#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,16 @@ START_TEST(buckets_come_and_go)
 }
 END_TEST
 
+static void md5_of(const void *data, size_t len, char hex[STORE_ETAG_BYTES])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned int bytes, i;
+
+	ck_assert(EVP_Digest(data, len, digest, &bytes, EVP_md5(), NULL));
+	for (i = 0; i < bytes; i++)
+		snprintf(hex + (size_t)2 * i, 3, "%02x", digest[i]);
+}
+
 START_TEST(objects_come_out_as_they_went_in)
 {
 	static const size_t sizes[] = {0,
@@ -60,7 +71,7 @@ START_TEST(objects_come_out_as_they_went_in)
 				       (size_t)3 * STORE_CHUNK_BYTES,
 				       3 * (size_t)STORE_CHUNK_BYTES + 1,
 				       5000000};
-	char key[32], etag[STORE_ETAG_BYTES];
+	char key[32], etag[STORE_ETAG_BYTES], md5[STORE_ETAG_BYTES];
 	uint8_t *data;
 	size_t i;
 
@@ -68,6 +79,8 @@ START_TEST(objects_come_out_as_they_went_in)
 		data = fixture_bytes(sizes[i], (unsigned int)i);
 		snprintf(key, sizeof(key), "size/%zu", sizes[i]);
 		ck_assert_int_eq(fixture_put(&fx, "b", key, data, sizes[i], etag), 0);
+		md5_of(data, sizes[i], md5);
+		ck_assert_str_eq(etag, md5);
 		ck_assert(fixture_holds(&fx, "b", key, data, sizes[i]));
 		free(data);
 	}

@@ -30,7 +30,8 @@ enum { SETTLE_US = 20000 };
 
 static atomic_bool armed;
 static atomic_int left;
-static atomic_uint syncs;
+static atomic_size_t noted;
+static char notes[64]; /* R and F: rename and flush, r and f: linked to the next; W, S: SQLite's */
 
 /* Dies at step @steps from now, the step itself not taken; what was begun is. */
 static void fault_arm(unsigned int steps)
@@ -44,6 +45,15 @@ _Noreturn static void die(void)
 	kill(getpid(), SIGKILL);
 	for (;;)
 		pause();
+}
+
+/* Notes a step, in the order in which they are taken. */
+static void note(char step)
+{
+	size_t place = atomic_fetch_add(&noted, 1);
+
+	if (place < sizeof(notes) - 1)
+		notes[place] = step;
 }
 
 /* True when this is the step not to be taken. */
@@ -66,6 +76,7 @@ ssize_t pwrite64(int fd, const void *data, size_t len, off64_t offset)
 		(void)!NEXT(pwrite64)(fd, data, len / 2, offset);
 		die();
 	}
+	note('W');
 	return NEXT(pwrite64)(fd, data, len, offset);
 }
 
@@ -73,7 +84,7 @@ int fdatasync(int fd)
 {
 	if (is_last())
 		die();
-	atomic_fetch_add(&syncs, 1);
+	note('S');
 	return NEXT(fdatasync)(fd);
 }
 
@@ -81,7 +92,6 @@ int fsync(int fd)
 {
 	if (is_last())
 		die();
-	atomic_fetch_add(&syncs, 1);
 	return NEXT(fsync)(fd);
 }
 
@@ -120,11 +130,13 @@ static bool is_step(const struct io_uring_sqe *sqe)
 	switch (sqe->opcode) {
 	case IORING_OP_OPENAT:
 	case IORING_OP_WRITE:
-	case IORING_OP_RENAMEAT:
 	case IORING_OP_UNLINKAT:
 		return true;
+	case IORING_OP_RENAMEAT:
+		note(sqe->flags & IOSQE_IO_LINK ? 'r' : 'R');
+		return true;
 	case IORING_OP_FSYNC:
-		atomic_fetch_add(&syncs, 1);
+		note(sqe->flags & IOSQE_IO_LINK ? 'f' : 'F');
 		return true;
 	default:
 		return false;
@@ -510,6 +522,27 @@ START_TEST(whatever_dies_and_when)
 }
 END_TEST
 
+/* What SIGKILL cannot show: that the disk has the file before it has the row, and both at `done`.
+ */
+START_TEST(file_comes_before_its_row)
+{
+	size_t order;
+
+	fixture_make(&fx);
+	fixture_open(&fx);
+	ck_assert_int_eq(fixture_bucket_create(&fx, "b"), 0);
+	ck_assert_int_eq(fixture_put(&fx, "b", "first", "x", 1, NULL), 0);
+	memset(notes, 0, sizeof(notes));
+	atomic_store(&noted, 0);
+	ck_assert_int_eq(fixture_put(&fx, "b", "second", "x", 1, NULL), 0);
+	ck_assert_msg(!strncmp(notes, "rfFW", 4), "%s", notes);
+	order = 3 + strspn(notes + 3, "W");
+	ck_assert_msg(!strcmp(notes + order, "S"), "%s", notes);
+	fixture_close(&fx);
+	fixture_remove(&fx);
+}
+END_TEST
+
 static void *share(size_t bytes)
 {
 	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -539,6 +572,7 @@ int main(void)
 
 	tcase_set_timeout(tcase, 250);
 	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_test(tcase, file_comes_before_its_row);
 	tcase_add_test(tcase, whatever_dies_and_when);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
