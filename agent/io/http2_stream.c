@@ -409,8 +409,11 @@ int http2_stream_closed(struct http2 *h, int32_t stream_id, uint32_t code)
 
 void http2_stream_lose(struct http2 *h)
 {
-	struct http2_stream *stream;
+	struct http2_stream *stream, *next;
 
-	while ((stream = LIST_FIRST(&h->streams)))
+	/* Whoever is told may let go of other streams, which only makes those deaf. */
+	for (stream = LIST_FIRST(&h->streams); stream; stream = next) {
+		next = LIST_NEXT(stream, entry);
 		stream_over(stream, HTTP2_STREAM_LOST);
+	}
 }

@@ -343,12 +343,14 @@ int serve_add(struct serve *serve, const struct serve_method *methods, size_t co
 
 void serve_close(struct serve *serve)
 {
-	struct serve_call *call;
+	struct serve_call *call, *next;
 	struct table *table;
 
 	if (!serve)
 		return;
-	while ((call = LIST_FIRST(&serve->calls))) {
+	/* Whoever is told that its call is gone may not finish others: see serve_watch(). */
+	for (call = LIST_FIRST(&serve->calls); call; call = next) {
+		next = LIST_NEXT(call, entry);
 		send_status(call->stream, call->headed, GRPC_UNAVAILABLE, "the node is stopping");
 		http2_stream_forget(call->stream);
 		call_gone(call);

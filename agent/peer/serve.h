@@ -66,7 +66,7 @@ int serve_reply(struct serve_call *call, const void *message, size_t bytes);
 void serve_finish(struct serve_call *call, enum grpc_status status, const char *words);
 
 /** serve_watch - @gone runs once when the client has cancelled, its deadline has passed or its
- * connection has ended; @call is gone when it returns.
+ * connection has ended; @call is gone when it returns. It must not finish other calls.
  */
 void serve_watch(struct serve_call *call, void (*gone)(void *ctx), void *ctx);
 
