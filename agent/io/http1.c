@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Room: agent/io. The server's side of one HTTP/1.1 connection. See http1.h.
- * May call: tls, http1_parse, http1_answer, text. Called by: s3.
+ * May call: tls, http1_parse, http1_write. Called by: s3.
  *
  * Happy path: bytes come in and go through the parser, which tells head, body and end; the answer
  * goes out; when both are through, what was sent ahead is read, or the next bytes are waited for.
@@ -19,50 +19,14 @@
 #include "http1.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "http1_answer.h"
-#include "tls.h"
+#include "http1_inner.h"
 
-enum {
-	AHEAD_BYTES_MAX = 16 << 10, /* then the socket is paused */
-	CHUNK_LINE_BYTES = 24,
-};
+enum { AHEAD_BYTES_MAX = 16 << 10 /* then the socket is paused */ };
 
 #define SENT_LOOK_NS UINT64_C(20000000) /* whether a closing connection has sent all */
-
-struct http1 {
-	struct loop *loop;
-	struct tls *tls;
-	const struct http1_callbacks *callbacks;
-	void *ctx;
-	struct http1_parser *parser;
-	struct timer timer;
-	struct loop_task read_task, free_task;
-	uint8_t *ahead; /* came in, cannot be told yet */
-	size_t ahead_len;
-	uint64_t window_bytes; /* of the body, since the timer was set */
-	uint64_t drained_bytes;
-	uint64_t answer_left; /* bytes of the body still to be sent */
-	uint64_t sent_bytes;  /* all that was handed down */
-	uint64_t taken_bytes; /* of those the kernel had taken at taken_ns */
-	uint64_t taken_ns;
-	enum { WAIT_IDLE, WAIT_HEAD, WAIT_BODY, WAIT_ANSWER } wait;
-	bool in_request; /* its head has been told */
-	bool read_whole; /* the request has */
-	bool broken;	 /* nothing can be read any more */
-	bool paused;	 /* by the owner */
-	bool answered, finished;
-	bool chunked, no_body, is_head, is_1_1;
-	bool expects_continue;
-	bool last;
-	bool closing; /* as soon as all is sent */
-	bool over, detached;
-	bool reading; /* on the stack */
-};
 
 static void free_http(struct loop_task *task)
 {
@@ -297,108 +261,13 @@ static void on_data(void *ctx, const uint8_t *data, size_t len)
 
 /* ---- answering ---- */
 
-void http1_last(struct http1 *http)
-{
-	http->last = true;
-}
-
-void http1_continue(struct http1 *http)
-{
-	static const char words[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-	if (!http->expects_continue || http->answered || !http->tls)
-		return;
-	http->expects_continue = false;
-	if (!tls_send(http->tls, words, sizeof(words) - 1))
-		http->sent_bytes += sizeof(words) - 1;
-}
-
-static int hand_down(struct http1 *http, const void *data, size_t len)
-{
-	int err = http->tls && !http->over ? tls_send(http->tls, data, len) : -EPIPE;
-
-	if (!err)
-		http->sent_bytes += len;
-	return err;
-}
-
-int http1_answer(struct http1 *http, unsigned int status, const struct http1_field *fields,
-		 size_t field_count, uint64_t body_bytes)
-{
-	struct text text = {0};
-	struct http1_answer answer;
-	int err;
-
-	/* A client that still waits for our leave to send may take the answer for it, or not: no
-	 * telling what its next bytes are. */
-	if (http->expects_continue)
-		http->last = true;
-	http->no_body = http->is_head || !http1_answer_has_body(status);
-	http->chunked = body_bytes == HTTP1_CHUNKED && http->is_1_1 && !http->no_body;
-	if (body_bytes == HTTP1_CHUNKED && !http->is_1_1 && !http->no_body)
-		http->last = true;
-	answer = (struct http1_answer){
-		.status = status,
-		.fields = fields,
-		.field_count = field_count,
-		.body_bytes = body_bytes,
-		.now = time(NULL),
-		.close = http->last,
-		.until_the_close = !http->is_1_1,
-	};
-	http1_answer_text(&text, &answer);
-	err = text.failed ? -ENOMEM : hand_down(http, text.bytes, text.len);
-	text_free(&text);
-	if (err)
-		return err;
-	http->answered = true;
-	http->answer_left = http->no_body ? 0 : body_bytes;
-	wait_for(http, http->wait);
-	return 0;
-}
-
-int http1_send(struct http1 *http, const void *data, size_t len)
-{
-	char line[CHUNK_LINE_BYTES];
-	int err;
-
-	if (!http->tls || http->over)
-		return -EPIPE;
-	if (http->no_body || !len)
-		return 0;
-	if (!http->chunked) {
-		if (http->answer_left != HTTP1_CHUNKED && len > http->answer_left)
-			return -EMSGSIZE;
-		err = hand_down(http, data, len);
-		if (!err && http->answer_left != HTTP1_CHUNKED)
-			http->answer_left -= len;
-		return err;
-	}
-	if (len > http1_room(http))
-		return -ENOBUFS;
-	snprintf(line, sizeof(line), "%zx\r\n", len);
-	err = hand_down(http, line, strlen(line));
-	if (!err)
-		err = hand_down(http, data, len);
-	if (!err)
-		err = hand_down(http, "\r\n", 2);
-	return err;
-}
-
-size_t http1_room(const struct http1 *http)
-{
-	size_t queued = http->tls ? tls_queued(http->tls) + 2 * CHUNK_LINE_BYTES : SIZE_MAX;
-
-	return queued < HTTP1_SEND_BYTES_MAX ? HTTP1_SEND_BYTES_MAX - queued : 0;
-}
-
 /* Finishing must not call back: what follows from it happens at the end of this batch. */
 void http1_finish(struct http1 *http)
 {
 	if (!http->tls || http->over || http->finished)
 		return;
 	if (http->chunked)
-		hand_down(http, "0\r\n\r\n", 5);
+		http1_hand_down(http, "0\r\n\r\n", 5);
 	else if (http->answer_left && http->answer_left != HTTP1_CHUNKED)
 		http->broken = true; /* the client must not take it for whole */
 	http->finished = true;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Room: agent/io. The server's side of one HTTP/1.1 connection, in the clear or over TLS.
- * May call: tls, http1_parse, http1_answer. Called by: s3.
+ * May call: tls, http1_parse, http1_write. Called by: s3.
  *
  * One request at a time: what a client sends ahead is answered in order, and read only then.
  * For each request: on_request; any number of on_body; on_end. Meanwhile or afterwards the owner
@@ -28,7 +28,7 @@ enum {
 };
 
 #define HTTP1_IDLE_NS  UINT64_C(60000000000) /* between two requests */
-#define HTTP1_HEAD_NS  UINT64_C(15000000000) /* for a whole head, handshake included */
+#define HTTP1_HEAD_NS  UINT64_C(15000000000) /* for a whole head, from its first byte on */
 #define HTTP1_BODY_NS  UINT64_C(30000000000) /* see HTTP1_BODY_BYTES_MIN */
 #define HTTP1_SEND_NS  UINT64_C(60000000000) /* the client must take some of its answer */
 #define HTTP1_DRAIN_NS UINT64_C(10000000000) /* as HTTP1_DRAIN_BYTES_MAX */
