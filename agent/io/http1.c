@@ -298,30 +298,43 @@ void http1_resume(struct http1 *http)
 
 /* ---- time ---- */
 
+/* Closing when all is sent: as long as the client takes some of it, there is time. */
+static void on_closing_timer(struct http1 *http, uint64_t taken)
+{
+	if (taken == http->taken_bytes &&
+	    loop_now_ns(http->loop) - http->taken_ns >= HTTP1_SEND_NS) {
+		tell_close(http, -ETIMEDOUT, "the client does not take its answer");
+		return;
+	}
+	if (taken != http->taken_bytes)
+		note_taken(http);
+	close_when_sent(http);
+}
+
+static bool is_too_slow(const struct http1 *http, bool stuck)
+{
+	if (http->wait == WAIT_HEAD)
+		return true;
+	return !stuck && http->wait == WAIT_BODY && !http->paused && !http->answered &&
+	       http->window_bytes < HTTP1_BODY_BYTES_MIN;
+}
+
 static void on_timer(struct timer *timer)
 {
 	struct http1 *http = LOOP_OWNER(timer, struct http1, timer);
 	uint64_t taken = http->sent_bytes - tls_queued(http->tls);
 	bool stuck = tls_queued(http->tls) && taken == http->taken_bytes;
 
-	if (http->closing && taken == http->taken_bytes &&
-	    loop_now_ns(http->loop) - http->taken_ns >= HTTP1_SEND_NS)
-		tell_close(http, -ETIMEDOUT, "the client does not take its answer");
-	else if (http->closing) {
-		if (taken != http->taken_bytes)
-			note_taken(http);
-		close_when_sent(http);
-	} else if (http->finished && !http->read_whole)
+	if (http->closing)
+		on_closing_timer(http, taken);
+	else if (http->finished && !http->read_whole)
 		close_when_sent(http); /* it has not stopped sending */
 	else if (http->wait == WAIT_IDLE)
 		close_in_order(http);
-	else if (http->wait == WAIT_HEAD)
+	else if (is_too_slow(http, stuck))
 		tell_broken(http, HTTP1_TOO_SLOW);
 	else if (stuck)
 		tell_close(http, -ETIMEDOUT, "the client does not take its answer");
-	else if (http->wait == WAIT_BODY && !http->paused && !http->answered &&
-		 http->window_bytes < HTTP1_BODY_BYTES_MIN)
-		tell_broken(http, HTTP1_TOO_SLOW);
 	else
 		wait_for(http, http->wait);
 }

@@ -95,9 +95,9 @@ static int on_target(http_parser *library, const char *at, size_t len)
 static int begin_field(struct http1_parser *parser)
 {
 	/* A value may be missing altogether. */
-	if (parser->inside == IN_NAME && (end_text(parser) || end_text(parser)))
+	if (parser->inside == IN_NAME && end_text(parser))
 		return -1;
-	if (parser->inside != IN_NAME && end_text(parser))
+	if (end_text(parser))
 		return -1;
 	if (parser->head.field_count == HTTP1_FIELDS_MAX)
 		return refuse(parser, HTTP1_TOO_LARGE);

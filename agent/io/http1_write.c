@@ -103,7 +103,7 @@ int http1_send(struct http1 *http, const void *data, size_t len)
 
 size_t http1_room(const struct http1 *http)
 {
-	size_t queued = http->tls ? tls_queued(http->tls) + 2 * CHUNK_LINE_BYTES : SIZE_MAX;
+	size_t queued = http->tls ? tls_queued(http->tls) + (size_t)2 * CHUNK_LINE_BYTES : SIZE_MAX;
 
 	return queued < HTTP1_SEND_BYTES_MAX ? HTTP1_SEND_BYTES_MAX - queued : 0;
 }

@@ -160,12 +160,14 @@ unsigned int s3_port(const struct s3_server *server)
 
 void s3_close(struct s3_server *server)
 {
-	struct client *client;
+	struct client *client, *next;
 
 	if (!server)
 		return;
 	listen_close(server->listener);
-	while ((client = LIST_FIRST(&server->clients)))
+	for (client = LIST_FIRST(&server->clients); client; client = next) {
+		next = LIST_NEXT(client, entry);
 		client_end(client);
+	}
 	free(server);
 }

@@ -63,25 +63,41 @@ void uri_encode(struct text *text, const char *bytes, size_t len, bool slash)
 	text_add(text, bytes + plain, len - plain);
 }
 
+/* The shortest spelling of a character that exists (RFC 3629), by how many bytes follow the first.
+ */
+static bool is_character(uint32_t point, unsigned int more)
+{
+	switch (more) {
+	case 2:
+		return point >= 0x800 && (point < 0xd800 || point >= 0xe000);
+	case 3:
+		return point >= 0x10000 && point <= 0x10ffff;
+	}
+	return true;
+}
+
+/* How many bytes the character at @at has, 0 when it is none. */
+static size_t utf8_length(const unsigned char *at, size_t left)
+{
+	unsigned int more = *at < 0x80 ? 0 : *at < 0xe0 ? 1 : *at < 0xf0 ? 2 : 3, i;
+	uint32_t point = more ? *at & (0x3fU >> more) : *at;
+
+	if ((*at >= 0x80 && *at < 0xc2) || *at > 0xf4 || left <= more)
+		return 0;
+	for (i = 1; i <= more; i++) {
+		if ((at[i] & 0xc0) != 0x80)
+			return 0;
+		point = point << 6 | (at[i] & 0x3f);
+	}
+	return is_character(point, more) ? more + 1 : 0;
+}
+
 bool uri_is_utf8(const char *bytes, size_t len)
 {
 	const unsigned char *at = (const unsigned char *)bytes, *end = at + len;
+	size_t used = 1;
 
-	while (at < end) {
-		unsigned int more = *at < 0x80 ? 0 : *at < 0xe0 ? 1 : *at < 0xf0 ? 2 : 3, i;
-		uint32_t point = more ? *at & (0x3fU >> more) : *at;
-
-		if ((*at >= 0x80 && *at < 0xc2) || *at > 0xf4 || (size_t)(end - at) <= more)
-			return false;
-		for (i = 1; i <= more; i++) {
-			if ((at[i] & 0xc0) != 0x80)
-				return false;
-			point = point << 6 | (at[i] & 0x3f);
-		}
-		if ((more == 2 && (point < 0x800 || (point >= 0xd800 && point < 0xe000))) ||
-		    (more == 3 && (point < 0x10000 || point > 0x10ffff)))
-			return false;
-		at += more + 1;
-	}
-	return true;
+	for (; at < end && used; at += used)
+		used = utf8_length(at, (size_t)(end - at));
+	return used;
 }
