@@ -113,7 +113,7 @@ bad_settings() {
 		spoilt '/^per_peer/a [colours]\nred = 1' "$conf:13: unknown section [colours]" "knelld(8)" &&
 		spoilt '/^address/a weight = 1' "$conf:15: unknown key \"weight\" in [peer n2]" "only \"address\"" &&
 		spoilt 's/^profile.*//; /^link/a profile = slow' 'profile "slow"' "lan, rack, fast, safe or wan" &&
-		spoilt 's/^per_peer.*/per_peer = 0/' "$conf:12: \"0\"" "from 1 to" &&
+		spoilt 's/^per_peer.*/per_peer = 0/' "$conf:12: per_peer \"0\"" "from 1 to" &&
 		spoilt '/^link/a ring_bytes = 5000' "ring_bytes 5000" "power of two" &&
 		spoilt '/^link/a nonsense' "$conf:7: not a setting" "KEY = VALUE" &&
 		spoilt '/^name/d' "no name" "set name in [node]" &&
