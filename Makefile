@@ -57,8 +57,6 @@ RUN_ENV   := KNELL_BUILD="$(abspath $(BUILD))"
 TEST_BINARIES := $(UNIT) $(BUILD)/sim $(BENCH) $(LAB_TOOLS)
 # gRPC clients from npm, for the tests that call a node as anybody's program would.
 GRPC_JS   := $(BUILD)/grpc/node_modules/.package-lock.json
-# And S3 clients.
-S3_JS     := $(BUILD)/s3/node_modules/.package-lock.json
 
 .DELETE_ON_ERROR:
 # Objects of tests are made by pattern rules; keep them, or every call makes them again.
@@ -170,19 +168,15 @@ $(GRPC_JS): tests/grpc/install tests/grpc/package.json tests/grpc/package-lock.j
 	@echo '  NPM   $(BUILD)/grpc'
 	$(Q)tests/grpc/install $(BUILD)/grpc
 
-$(S3_JS): tests/grpc/install tests/s3/package.json tests/s3/package-lock.json $(SETUP)
-	@echo '  NPM   $(BUILD)/s3'
-	$(Q)tests/grpc/install $(BUILD)/s3 tests/s3
-
 tests: $(BINARIES) $(TEST_BINARIES)
 
-check: tests $(GRPC_JS) $(S3_JS)
+check: tests $(GRPC_JS)
 	@$(RUN_ENV) tests/run check
 
-bench: tests $(GRPC_JS) $(S3_JS)
+bench: tests $(GRPC_JS)
 	@$(RUN_ENV) tests/run bench
 
-soak: tests $(GRPC_JS) $(S3_JS)
+soak: tests $(GRPC_JS)
 	@$(RUN_ENV) tests/run soak
 
 demo: $(BINARIES)

@@ -5,9 +5,8 @@
 # over TLS, and what comes back is compared. Then requests that nobody should send.
 . "$(dirname "$0")/common.sh"
 
-PARTS_MIB=$(in_mode 20 1024 1024)
-TREE_FILES=$(in_mode 60 2000 2000)
-readonly PARTS_MIB TREE_FILES
+readonly PARTS_MIB=$(in_mode 20 1024 1024)
+readonly TREE_FILES=$(in_mode 60 2000 2000)
 export KNELL_ROOT_USER=knelltest KNELL_ROOT_PASSWORD=knellsecretpassword
 export AWS_ACCESS_KEY_ID=$KNELL_ROOT_USER AWS_SECRET_ACCESS_KEY=$KNELL_ROOT_PASSWORD
 unset AWS_CA_BUNDLE AWS_PROFILE
@@ -153,19 +152,6 @@ with_aws() {
 		aws_cli s3 rb --force s3://aws-cli
 }
 
-# ---- npm: @aws-sdk/client-s3, minio ----
-
-# Its lines are cases of their own.
-with_npm() {
-	export NODE_PATH=$KNELL_BUILD/s3/node_modules NODE_NO_WARNINGS=1 NODE_TLS_REJECT_UNAUTHORIZED=0
-	if ! type -P node >/dev/null || [ ! -d "$NODE_PATH" ]; then
-		why="no npm packages in $KNELL_BUILD/s3: tests/grpc/install could not get them"
-		return 77
-	fi
-	timeout 300 node "$tests_root/tests/s3/clients.js" "$url" $((PARTS_MIB << 20)) >"$work/npm" 2>&1 ||
-		fail "$(grep -m 1 '^not ok' "$work/npm" || tail -n 1 "$work/npm")"
-}
-
 # ---- what nobody should send ----
 
 # raw TEXT: the first line of the answer to these bytes.
@@ -223,7 +209,7 @@ with_tls() {
 	signed() {
 		curl -sSk -m 60 --aws-sigv4 aws:amz:us-east-1:s3 --user "$KNELL_ROOT_USER:$KNELL_ROOT_PASSWORD" "$@"
 	}
-	with_curl && with_rclone && with_npm
+	with_curl && with_rclone
 }
 
 # An orderly end, and nothing left half-written.
@@ -243,7 +229,6 @@ run "curl: put, get, ranges, conditions, copy, delete" with_curl
 run "s3cmd: $PARTS_MIB MiB in parts, a tree of $TREE_FILES files, copy, delete" with_s3cmd
 run "rclone: $PARTS_MIB MiB in parts, a tree of $TREE_FILES files, copy, delete" with_rclone
 run "aws: $PARTS_MIB MiB in parts, a tree of $TREE_FILES files, checksums, presigned, copy, delete" with_aws
-run "npm: @aws-sdk/client-s3 and minio, every checksum, parts, lists, presigned" with_npm
 run "bad S3 requests get the right error and leave nothing" bad_requests
 run "bad HTTP requests get the right status" bad_http
 run "over TLS, without client certificates" with_tls
