@@ -5,7 +5,7 @@
  * Room: agent. One table of section, key and reader; what is not in the table is refused by name,
  * since a misspelt setting that is silently ignored is worse than none.
  */
-#define _DEFAULT_SOURCE
+#define _GNU_SOURCE
 #include <errno.h>
 #include <ini.h>
 #include <stdio.h>

@@ -5,8 +5,9 @@
 # over TLS, and what comes back is compared. Then requests that nobody should send.
 . "$(dirname "$0")/common.sh"
 
-readonly PARTS_MIB=$(in_mode 20 1024 1024)
-readonly TREE_FILES=$(in_mode 60 2000 2000)
+PARTS_MIB=$(in_mode 20 1024 1024)
+TREE_FILES=$(in_mode 60 2000 2000)
+readonly PARTS_MIB TREE_FILES
 export KNELL_ROOT_USER=knelltest KNELL_ROOT_PASSWORD=knellsecretpassword
 export AWS_ACCESS_KEY_ID=$KNELL_ROOT_USER AWS_SECRET_ACCESS_KEY=$KNELL_ROOT_PASSWORD
 unset AWS_CA_BUNDLE AWS_PROFILE

@@ -76,7 +76,7 @@ START_TEST(targets_that_are_refused)
 	static const char *const bad_keys[] = {"/buck/../x",	 "/buck/a/../b", "/buck/..",
 					       "/buck/%2e%2e/x", "/buck/%ff",	 "/buck/%c0%af"};
 	char target[TEXT_BYTES];
-	size_t i;
+	size_t used, i;
 
 	for (i = 0; i < sizeof(bad_uris) / sizeof(bad_uris[0]); i++)
 		ck_assert_msg(read_target(bad_uris[i]) == S3_INVALID_URI, "%s", bad_uris[i]);
@@ -89,9 +89,9 @@ START_TEST(targets_that_are_refused)
 	ck_assert_int_eq(read_target(target), S3_OK);
 	snprintf(target, sizeof(target), "/buck/%01025d", 0);
 	ck_assert_int_eq(read_target(target), S3_KEY_TOO_LONG);
-	strcpy(target, "/buck?");
+	used = (size_t)snprintf(target, sizeof(target), "/buck?");
 	for (i = 0; i <= S3_QUERY_MAX; i++)
-		strcat(target, "a&");
+		used += (size_t)snprintf(target + used, sizeof(target) - used, "a&");
 	ck_assert_int_eq(read_target(target), S3_INVALID_URI);
 	s3_request_free(&request);
 }
