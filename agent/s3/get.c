@@ -117,9 +117,9 @@ static bool is_refused(struct get *get)
 	if (if_range && strcmp(if_range, etag) && strcmp(if_range, modified))
 		text = NULL;
 	part = s3_range_read(text, object->size_bytes, &get->range);
+	get->is_part = part == 1;
 	if (part < 0)
 		s3_fail(call, S3_INVALID_RANGE);
-	get->is_part = part == 1;
 	return part < 0;
 }
 
