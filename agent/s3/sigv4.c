@@ -131,8 +131,9 @@ enum s3_error sigv4_claim_header(struct sigv4_claim *claim, const char *authoriz
 		if (!*at)
 			break;
 		value = strchr(at, '=');
-		if (!value++)
+		if (!value)
 			return S3_AUTH_MALFORMED;
+		value++;
 		len = strcspn(value, ", \t");
 		if (is_named(at, "Credential="))
 			good = read_credential(claim, value, len) && !(seen & 1), seen |= 1;

@@ -102,7 +102,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!size)
 		return 0;
 	fault = read_all(&whole, data + 1, size - 1, SIZE_MAX);
-	FUZZ_HOLDS(read_all(&pieces, data + 1, size - 1, (size_t)data[0] + 1) == fault);
+	/* Of two faults in one head either may be found first. */
+	FUZZ_HOLDS(!read_all(&pieces, data + 1, size - 1, (size_t)data[0] + 1) == !fault);
 	if (!fault) {
 		FUZZ_HOLDS(whole.told.len == pieces.told.len);
 		FUZZ_HOLDS(!whole.told.len ||
