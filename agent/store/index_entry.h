@@ -24,7 +24,7 @@ struct index_name {
 	enum index_kind kind;
 	char bucket[STORE_BUCKET_BYTES_MAX + 1];
 	char key[STORE_KEY_BYTES_MAX + 1];
-	uint64_t upload;     /* id of an upload, or of the one that a part belongs to */
+	uint64_t upload; /* id of an upload, the version with which it began; also of a part's */
 	unsigned int number; /* of a part */
 };
 
@@ -83,8 +83,8 @@ void index_change_free(struct index_change *change);
  *
  * The higher version wins. The files of what was there become garbage (*garbage), and so does @file
  * when it is not needed: it has its row in any case. With the version that is here, @file fills in
- * what was away. entry->away: as given for what is newer and has bytes, but not when a @file comes
- * with it. entry->lsn is not looked at.
+ * what was away. entry->away and entry->lsn are not looked at: what has bytes and comes without a
+ * @file is away.
  *
  * - A live object or upload in a bucket that is missing or gone brings it to life, with its own
  *   version. But an upload older than the end of its bucket has ended with it: INDEX_STALE.
