@@ -20,10 +20,7 @@
 #include <unistd.h>
 #include "store/dir_inner.h"
 
-/*
- * A version is the time in ms, then a count within it: 44 and 12 bits, the last 8 are kept free for
- * who gave it out.
- */
+/* A version is the time in ms, then a count within it, then who gave it out: 44, 12 and 8 bits. */
 #define VERSION_MS_SHIFT 20
 #define VERSION_STEP	 (UINT64_C(1) << 8)
 
@@ -48,8 +45,16 @@ uint64_t dir_tick(struct dir *dir)
 	uint64_t by_time = dir_now_ms() << VERSION_MS_SHIFT;
 
 	/* A clock that was set back does not make an old version out of a new one. */
-	dir->clock = by_time > dir->clock ? by_time : dir->clock + VERSION_STEP;
+	if (by_time <= dir->clock)
+		by_time = (dir->clock & ~(VERSION_STEP - 1)) + VERSION_STEP;
+	dir->clock = by_time | dir->node;
 	return dir->clock;
+}
+
+void dir_observe(struct dir *dir, uint64_t version)
+{
+	if (version > dir->clock)
+		dir->clock = version;
 }
 
 static void free_dir(struct loop_task *task)
@@ -85,8 +90,7 @@ static int open_drive(struct dir *dir)
 	dir->data_fd = fcntl(drive->data_fd, F_DUPFD_CLOEXEC, 0);
 	if (dir->tmp_fd < 0 || dir->data_fd < 0)
 		return -errno;
-	if (drive->clock > dir->clock)
-		dir->clock = drive->clock;
+	dir_observe(dir, drive->clock);
 	dir_shelves_open(dir, drive->shelf);
 	dir_sweep_soon(dir);
 	return 0;

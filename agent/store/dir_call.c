@@ -24,9 +24,15 @@ int dir_copy(char *to, size_t size, const char *from)
 	return 0;
 }
 
+void dir_call_free(struct dir_call *call)
+{
+	index_change_free(&call->applied);
+	free(call);
+}
+
 static void drop(struct index_call *base)
 {
-	free(LOOP_OWNER(base, struct dir_call, base));
+	dir_call_free(LOOP_OWNER(base, struct dir_call, base));
 }
 
 static void took(struct index_call *base, int err)
@@ -59,12 +65,36 @@ void *dir_call_new(struct dir *dir, size_t bytes, struct store_request *request,
 	return call;
 }
 
-void dir_call_place(struct dir_call *call, const char *bucket, const char *key)
+void dir_call_name(struct dir_call *call, enum index_kind kind, const char *bucket, const char *key)
 {
+	struct index_name *name = &call->applied.entry.name;
+
+	name->kind = kind;
 	/* store.c has looked at their lengths. */
-	(void)!dir_copy(call->place.bucket, sizeof(call->place.bucket), bucket);
+	(void)!dir_copy(name->bucket, sizeof(name->bucket), bucket);
 	if (key)
-		(void)!dir_copy(call->place.key, sizeof(call->place.key), key);
+		(void)!dir_copy(name->key, sizeof(name->key), key);
+}
+
+void dir_call_decide(struct dir_call *call)
+{
+	call->base.changes = true;
+	call->applied.entry.version = dir_tick(call->dir);
+	call->applied.entry.modified_ms = dir_now_ms();
+}
+
+int dir_call_meta(struct dir_call *call, const struct store_meta *meta)
+{
+	struct index_entry *entry = &call->applied.entry;
+
+	if (!meta || !meta->bytes)
+		return 0;
+	entry->meta = malloc(meta->bytes);
+	if (!entry->meta)
+		return -ENOMEM;
+	memcpy(entry->meta, meta->pairs, meta->bytes);
+	entry->meta_bytes = meta->bytes;
+	return 0;
 }
 
 int dir_call_submit(struct dir_call *call)
@@ -93,23 +123,15 @@ static void finish_plain(struct dir_call *call, int err)
 {
 	struct store_request *request = call->request;
 
-	free(call);
+	dir_call_free(call);
 	if (request)
 		request->done(request, err);
 }
 
-static int submit_plain(struct store *store, const char *bucket, const char *key,
-			struct store_request *request,
-			int (*run)(struct index_call *, struct index_db *), bool changes)
+static struct dir_call *new_plain(struct store *store, struct store_request *request,
+				  int (*run)(struct index_call *, struct index_db *))
 {
-	struct dir_call *call =
-		dir_call_new(dir_of(store), sizeof(*call), request, run, finish_plain);
-
-	if (!call)
-		return -ENOMEM;
-	call->base.changes = changes;
-	dir_call_place(call, bucket, key);
-	return dir_call_submit(call);
+	return dir_call_new(dir_of(store), sizeof(struct dir_call), request, run, finish_plain);
 }
 
 static struct dir_call *call_of(struct index_call *base)
@@ -119,50 +141,68 @@ static struct dir_call *call_of(struct index_call *base)
 
 static int run_bucket_create(struct index_call *base, struct index_db *db)
 {
-	return index_bucket_create(db, call_of(base)->place.bucket, dir_now_ms());
+	return index_bucket_create(db, &call_of(base)->applied);
 }
 
 static int run_bucket_delete(struct index_call *base, struct index_db *db)
 {
 	struct dir_call *call = call_of(base);
 
-	return index_bucket_delete(db, call->place.bucket, &call->garbage);
+	return index_bucket_delete(db, &call->applied, &call->garbage);
 }
 
 static int run_bucket_head(struct index_call *base, struct index_db *db)
 {
-	int64_t id = index_bucket_id(db, call_of(base)->place.bucket);
-
-	return id < 0 ? (int)id : 0;
+	return index_bucket_live(db, call_of(base)->applied.entry.name.bucket);
 }
 
 static int run_remove(struct index_call *base, struct index_db *db)
 {
 	struct dir_call *call = call_of(base);
-	int64_t bucket = index_bucket_id(db, call->place.bucket);
 
-	if (bucket < 0)
-		return (int)bucket;
-	return index_object_retire(db, bucket, call->place.key, &call->garbage);
+	return index_object_remove(db, &call->applied, &call->garbage);
 }
 
 int dir_bucket_create(struct store *store, const char *bucket, struct store_request *request)
 {
-	return submit_plain(store, bucket, NULL, request, run_bucket_create, true);
+	struct dir_call *call = new_plain(store, request, run_bucket_create);
+
+	if (!call)
+		return -ENOMEM;
+	dir_call_name(call, INDEX_BUCKET, bucket, NULL);
+	dir_call_decide(call);
+	return dir_call_submit(call);
 }
 
 int dir_bucket_delete(struct store *store, const char *bucket, struct store_request *request)
 {
-	return submit_plain(store, bucket, NULL, request, run_bucket_delete, true);
+	struct dir_call *call = new_plain(store, request, run_bucket_delete);
+
+	if (!call)
+		return -ENOMEM;
+	dir_call_name(call, INDEX_BUCKET, bucket, NULL);
+	dir_call_decide(call);
+	return dir_call_submit(call);
 }
 
 int dir_bucket_head(struct store *store, const char *bucket, struct store_request *request)
 {
-	return submit_plain(store, bucket, NULL, request, run_bucket_head, false);
+	struct dir_call *call = new_plain(store, request, run_bucket_head);
+
+	if (!call)
+		return -ENOMEM;
+	dir_call_name(call, INDEX_BUCKET, bucket, NULL);
+	return dir_call_submit(call);
 }
 
 int dir_remove(struct store *store, const char *bucket, const char *key,
 	       struct store_request *request)
 {
-	return submit_plain(store, bucket, key, request, run_remove, true);
+	struct dir_call *call = new_plain(store, request, run_remove);
+
+	if (!call)
+		return -ENOMEM;
+	dir_call_name(call, INDEX_OBJECT, bucket, key);
+	dir_call_decide(call);
+	return dir_call_submit(call);
 }

@@ -228,7 +228,11 @@ void dir_file_keep(struct dir_file *file)
 
 struct index_file dir_file_result(const struct dir_file *file)
 {
-	return (struct index_file){.id = file->number, .size_bytes = file->size_bytes};
+	return (struct index_file){
+		.id = file->number,
+		.size_bytes = file->size_bytes,
+		.settled = dir_shelf_settled(file->dir),
+	};
 }
 
 int dir_file_etag(struct dir_file *file, char etag[STORE_ETAG_BYTES])

@@ -12,7 +12,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include "store/index_object.h"
+#include "store/index_entry.h"
 
 struct dir;
 struct dir_file;
@@ -45,7 +45,7 @@ int dir_file_write(struct dir_file *file, const void *data, size_t len);
 /** dir_file_keep - that was all: make it durable. */
 void dir_file_keep(struct dir_file *file);
 
-/** dir_file_result - after `kept`: number and size; number 0: empty, and there is no file. */
+/** dir_file_result - after `kept`: number, size and what is settled; number 0: empty, no file. */
 struct index_file dir_file_result(const struct dir_file *file);
 
 /** dir_file_etag - after `kept`, once: the MD5 in hex. 0 or a negative errno. */

@@ -107,7 +107,7 @@ static int run_finding(struct index_call *base, struct index_db *db)
 {
 	struct finding *finding = LOOP_OWNER(base, struct finding, call.base);
 
-	return index_object_find(db, &finding->call.place, &finding->found);
+	return index_object_find(db, &finding->call.applied.entry.name, &finding->found);
 }
 
 static void drop_finding(struct index_call *base)
@@ -115,7 +115,7 @@ static void drop_finding(struct index_call *base)
 	struct finding *finding = LOOP_OWNER(base, struct finding, call.base);
 
 	index_found_free(&finding->found);
-	free(finding);
+	dir_call_free(&finding->call);
 }
 
 static void fill_object(struct store_object *object, const struct dir_get *get)
@@ -142,7 +142,10 @@ static void took_finding(struct dir_call *call, int err)
 	owner = get->owner;
 	get->finding = NULL;
 	get->found = finding->found;
-	free(finding);
+	dir_call_free(call);
+	/* Known, but its bytes have not come here yet. */
+	if (!err && get->found.away)
+		err = -EAGAIN;
 	if (!err) {
 		err = pin_version(get->dir, get->found.version);
 		get->pinned = !err;
@@ -168,7 +171,7 @@ int dir_get_begin(struct store *store, const char *bucket, const char *key, stru
 		return -ENOMEM;
 	}
 	finding->call.base.drop = drop_finding;
-	dir_call_place(&finding->call, bucket, key);
+	dir_call_name(&finding->call, INDEX_OBJECT, bucket, key);
 	err = dir_call_submit(&finding->call);
 	if (err) {
 		free(get);

@@ -20,6 +20,7 @@
 #include "store/dir_shelf.h"
 #include "store/hash.h"
 #include "store/index.h"
+#include "store/index_entry.h"
 #include "store/index_list.h"
 #include "store/index_object.h"
 #include "store/index_upload.h"
@@ -61,7 +62,8 @@ struct dir {
 	dir_opened tell;
 	void *ctx;
 	int tmp_fd, data_fd; /* of our own: the index may be closed before us */
-	uint64_t clock;	     /* the last version given out */
+	uint64_t clock;	     /* the last version given out, or heard of */
+	uint8_t node;	     /* in the versions that it gives out */
 	uint64_t tmp_names;
 	struct dir_shelves shelves;
 	LIST_HEAD(, dir_file) files;
@@ -80,7 +82,8 @@ struct dir_call {
 	struct dir *dir;				/* on the loop only */
 	struct store_request *request;			/* on the loop only; NULL: forgotten */
 	void (*finish)(struct dir_call *call, int err); /* tells the request; frees the call */
-	struct index_place place;
+	/* entry.name: what it is about; the rest: of a change, and what it came to. */
+	struct index_change applied;
 	bool garbage;
 };
 
@@ -94,16 +97,29 @@ void dir_leave(struct dir *dir);
 /** dir_now_ms - Unix time. */
 uint64_t dir_now_ms(void);
 
-/** dir_tick - a version, or an upload's id, greater than any before. */
+/** dir_tick - a version, or an upload's id, greater than any before; no other node gives it out. */
 uint64_t dir_tick(struct dir *dir);
+
+/** dir_observe - what dir_tick() gives out from now on is greater than @version. */
+void dir_observe(struct dir *dir, uint64_t version);
 
 /** dir_call_new - @bytes of a structure that begins with a dir_call; NULL: no memory. */
 void *dir_call_new(struct dir *dir, size_t bytes, struct store_request *request,
 		   int (*run)(struct index_call *, struct index_db *),
 		   void (*finish)(struct dir_call *, int));
 
-/** dir_call_place - bucket and key that it is about; @key may be NULL. */
-void dir_call_place(struct dir_call *call, const char *bucket, const char *key);
+/** dir_call_free - with what it came to. */
+void dir_call_free(struct dir_call *call);
+
+/** dir_call_name - what it is about; @key may be NULL. */
+void dir_call_name(struct dir_call *call, enum index_kind kind, const char *bucket,
+		   const char *key);
+
+/** dir_call_decide - it is a change, of a version and a time that are given out now. */
+void dir_call_decide(struct dir_call *call);
+
+/** dir_call_meta - a copy of @meta (may be NULL) for the entry. 0 or -ENOMEM. */
+int dir_call_meta(struct dir_call *call, const struct store_meta *meta);
 
 /** dir_call_submit - 0 or a negative errno; the call is gone then. */
 int dir_call_submit(struct dir_call *call);

@@ -29,9 +29,7 @@ struct dir_put {
 	struct row *row;     /* under way */
 	int err;	     /* that it cannot go on with, told by `failed` */
 	bool committing;
-	uint64_t upload; /* 0: an object */
-	unsigned int number;
-	struct index_place place;
+	struct index_name name; /* an object or a part */
 	size_t meta_bytes;
 	char meta[];
 };
@@ -40,7 +38,6 @@ struct dir_put {
 struct check {
 	struct dir_call call; /* first */
 	struct dir_put *put;  /* on the loop only; NULL: given up */
-	uint64_t upload;
 };
 
 /* Makes the row. Has its file until it is settled, so that the put may be given up meanwhile. */
@@ -48,11 +45,7 @@ struct row {
 	struct dir_call call; /* first */
 	struct dir_put *put;  /* on the loop only; NULL: given up */
 	struct dir_file *file;
-	struct index_record record;
-	uint64_t upload;
-	unsigned int number;
-	size_t meta_bytes;
-	char meta[];
+	struct index_file result;
 };
 
 static void free_put(struct dir_put *put)
@@ -90,12 +83,10 @@ static void fail(struct dir_put *put, int err)
 static int run_check(struct index_call *base, struct index_db *db)
 {
 	struct check *check = LOOP_OWNER(base, struct check, call.base);
-	int64_t bucket;
+	const struct index_name *name = &check->call.applied.entry.name;
 
-	if (check->upload)
-		return index_upload_find(db, &check->call.place, check->upload);
-	bucket = index_bucket_id(db, check->call.place.bucket);
-	return bucket < 0 ? (int)bucket : 0;
+	return name->kind == INDEX_PART ? index_upload_live(db, name)
+					: index_bucket_live(db, name->bucket);
 }
 
 static void took_check(struct dir_call *call, int err)
@@ -103,7 +94,7 @@ static void took_check(struct dir_call *call, int err)
 	struct check *check = LOOP_OWNER(call, struct check, call);
 	struct dir_put *put = check->put;
 
-	free(check);
+	dir_call_free(call);
 	if (!put)
 		return;
 	put->check = NULL;
@@ -128,8 +119,7 @@ static int begin_check(struct dir_put *put)
 
 	if (!check)
 		return -ENOMEM;
-	check->call.place = put->place;
-	check->upload = put->upload;
+	check->call.applied.entry.name = put->name;
 	check->put = put;
 	err = dir_call_submit(&check->call);
 	if (!err)
@@ -142,12 +132,11 @@ static int begin_check(struct dir_put *put)
 static int run_row(struct index_call *base, struct index_db *db)
 {
 	struct row *row = LOOP_OWNER(base, struct row, call.base);
-	const struct store_meta meta = {.pairs = row->meta, .bytes = row->meta_bytes};
+	struct index_change *change = &row->call.applied;
 
-	if (row->upload)
-		return index_part_put(db, &row->call.place, row->upload, row->number, &row->record,
-				      &row->call.garbage);
-	return index_object_put(db, &row->call.place, &row->record, &meta, &row->call.garbage);
+	if (change->entry.name.kind == INDEX_PART)
+		return index_part_put(db, change, &row->result, &row->call.garbage);
+	return index_object_put(db, change, &row->result, &row->call.garbage);
 }
 
 static void settle_file(const struct row *row, int err)
@@ -163,45 +152,46 @@ static void settle_file(const struct row *row, int err)
 static void took_row(struct dir_call *call, int err)
 {
 	struct row *row = LOOP_OWNER(call, struct row, call);
+	const struct index_entry *entry = &call->applied.entry;
 	struct dir_put *put = row->put;
 
 	settle_file(row, err);
 	if (put) {
 		put->row = NULL;
-		memcpy(put->owner->etag, row->record.etag, sizeof(put->owner->etag));
-		put->owner->modified_ms = row->record.modified_ms;
+		memcpy(put->owner->etag, entry->etag, sizeof(put->owner->etag));
+		put->owner->modified_ms = entry->modified_ms;
 	}
-	free(row);
+	dir_call_free(call);
 	if (put)
 		finish(put, err);
 }
 
+/* What will stand in the row. */
+static int fill_row(struct row *row, const struct dir_put *put)
+{
+	const struct store_meta meta = {.pairs = put->meta, .bytes = put->meta_bytes};
+	struct index_entry *entry = &row->call.applied.entry;
+	int err = dir_call_meta(&row->call, &meta);
+
+	row->result = dir_file_result(put->file);
+	entry->name = put->name;
+	entry->size_bytes = row->result.size_bytes;
+	dir_call_decide(&row->call);
+	return err ? err : dir_file_etag(put->file, entry->etag);
+}
+
 static int begin_row(struct dir_put *put)
 {
-	struct row *row =
-		dir_call_new(put->dir, sizeof(*row) + put->meta_bytes, NULL, run_row, took_row);
+	struct row *row = dir_call_new(put->dir, sizeof(*row), NULL, run_row, took_row);
 	int err;
 
 	if (!row)
 		return -ENOMEM;
-	row->call.base.changes = true;
-	row->call.place = put->place;
 	row->put = put;
 	row->file = put->file;
-	row->upload = put->upload;
-	row->number = put->number;
-	row->meta_bytes = put->meta_bytes;
-	memcpy(row->meta, put->meta, put->meta_bytes);
-	row->record = (struct index_record){
-		.version = dir_tick(put->dir),
-		.modified_ms = dir_now_ms(),
-		.settled = dir_shelf_settled(put->dir),
-		.file = dir_file_result(put->file),
-	};
-	row->record.size_bytes = row->record.file.size_bytes;
-	err = dir_file_etag(put->file, row->record.etag);
+	err = fill_row(row, put);
 	if (err) {
-		free(row);
+		dir_call_free(&row->call);
 		return err;
 	}
 	err = dir_call_submit(&row->call);
@@ -253,9 +243,10 @@ static struct dir_put *new_put(struct dir *dir, const char *bucket, const char *
 		return NULL;
 	put->dir = dir;
 	put->owner = owner;
+	put->name.kind = INDEX_OBJECT;
 	/* store.c has looked at their lengths. */
-	(void)!dir_copy(put->place.bucket, sizeof(put->place.bucket), bucket);
-	(void)!dir_copy(put->place.key, sizeof(put->place.key), key);
+	(void)!dir_copy(put->name.bucket, sizeof(put->name.bucket), bucket);
+	(void)!dir_copy(put->name.key, sizeof(put->name.key), key);
 	put->meta_bytes = meta_bytes;
 	if (meta_bytes)
 		memcpy(put->meta, meta->pairs, meta_bytes);
@@ -295,8 +286,9 @@ int dir_part_begin(struct store *store, const char *bucket, const char *key, con
 	put = new_put(dir_of(store), bucket, key, NULL, owner);
 	if (!put)
 		return -ENOMEM;
-	put->upload = id;
-	put->number = number;
+	put->name.kind = INDEX_PART;
+	put->name.upload = id;
+	put->name.number = number;
 	return start(put);
 }
 

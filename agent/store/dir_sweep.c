@@ -50,7 +50,7 @@ static void drop_page(struct index_call *base)
 
 	if (page->data_fd >= 0)
 		close(page->data_fd);
-	free(page);
+	dir_call_free(&page->call);
 }
 
 static struct page *new_page(struct dir *dir, int (*run)(struct index_call *, struct index_db *),
