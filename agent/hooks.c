@@ -93,11 +93,12 @@ static bool admits(void *ctx, const char *name)
 	return false;
 }
 
-static void on_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
+static void on_request(void *ctx, const struct roster_peer *peer, struct http2_stream *stream,
+		       const struct http2_head *head)
 {
 	struct node *node = ctx;
 
-	serve_request(node->serve, &node->peers_door, stream, head);
+	serve_request(node->serve, &node->peers_door, peer, stream, head);
 }
 
 const struct conn_hooks hooks_conn = {

@@ -35,9 +35,10 @@ struct serve_call {
 	void *ctx;
 	struct grpc_reader reader;
 	struct serve_door *door;
-	size_t counted_bytes;  /* of the reader, in door->partial_bytes */
-	struct timer deadline; /* the request's, then the client's */
-	uint64_t deadline_ns;  /* the client's; UINT64_MAX: none */
+	const struct roster_peer *peer; /* who asks; NULL: no peer */
+	size_t counted_bytes;		/* of the reader, in door->partial_bytes */
+	struct timer deadline;		/* the request's, then the client's */
+	uint64_t deadline_ns;		/* the client's; UINT64_MAX: none */
 	void (*gone)(void *ctx);
 	void *gone_ctx;
 	bool headed; /* the response's head is on its way */
@@ -129,6 +130,11 @@ int serve_reply(struct serve_call *call, const void *message, size_t bytes)
 	grpc_prefix(prefix, bytes);
 	err = http2_stream_send(call->stream, prefix, sizeof(prefix));
 	return err ? err : http2_stream_send(call->stream, message, bytes);
+}
+
+const struct roster_peer *serve_peer(const struct serve_call *call)
+{
+	return call->peer;
 }
 
 void serve_watch(struct serve_call *call, void (*gone)(void *ctx), void *ctx)
@@ -252,8 +258,9 @@ static bool is_grpc(const char *type)
 	return !next || next == '+' || next == ';';
 }
 
-static void begin(struct serve *serve, struct serve_door *door, struct http2_stream *stream,
-		  const struct serve_method *method, void *ctx, const char *timeout)
+static void begin(struct serve *serve, struct serve_door *door, const struct roster_peer *peer,
+		  struct http2_stream *stream, const struct serve_method *method, void *ctx,
+		  const char *timeout)
 {
 	struct serve_call *call = calloc(1, sizeof(*call));
 	uint64_t now_ns = loop_now_ns(serve->loop), timeout_ns = UINT64_MAX;
@@ -266,6 +273,7 @@ static void begin(struct serve *serve, struct serve_door *door, struct http2_str
 	}
 	call->serve = serve;
 	call->door = door;
+	call->peer = peer;
 	call->stream = stream;
 	call->method = method;
 	call->ctx = ctx;
@@ -292,8 +300,8 @@ static void refuse_encoding(struct http2_stream *stream)
 	http2_stream_respond(stream, head, sizeof(head) / sizeof(head[0]), true);
 }
 
-void serve_request(struct serve *serve, struct serve_door *door, struct http2_stream *stream,
-		   const struct http2_head *head)
+void serve_request(struct serve *serve, struct serve_door *door, const struct roster_peer *peer,
+		   struct http2_stream *stream, const struct http2_head *head)
 {
 	const char *method = head->value[HTTP2_METHOD], *path = head->value[HTTP2_PATH];
 	const char *encoding = head->value[HTTP2_GRPC_ENCODING];
@@ -311,10 +319,13 @@ void serve_request(struct serve *serve, struct serve_door *door, struct http2_st
 	found = find(serve, path ? path : "", &ctx);
 	if (!found)
 		send_status(stream, false, GRPC_UNIMPLEMENTED, "no such method");
+	else if (found->peers_only && !peer)
+		send_status(stream, false, GRPC_PERMISSION_DENIED,
+			    "only nodes of the cluster may ask that");
 	else if (encoding && strcmp(encoding, "identity"))
 		refuse_encoding(stream);
 	else
-		begin(serve, door, stream, found, ctx, head->value[HTTP2_GRPC_TIMEOUT]);
+		begin(serve, door, peer, stream, found, ctx, head->value[HTTP2_GRPC_TIMEOUT]);
 }
 
 int serve_open(struct serve **serve, struct loop *loop)
