@@ -38,7 +38,7 @@ BPF_OBJ   := $(BPF_SRC:%.c=$(BUILD)/%.o)
 AGENT_SRC := $(filter-out agent/main.c,$(sort $(wildcard agent/*.c agent/*/*.c)))
 AGENT_OBJ := $(AGENT_SRC:%.c=$(BUILD)/%.o)
 AGENT_LIB := $(BUILD)/libknelld.a
-PROTO_SRC := knell/v1/peer.proto grpc/health/v1/health.proto
+PROTO_SRC := knell/v1/peer.proto knell/v1/mirror.proto grpc/health/v1/health.proto
 PROTO_H   := $(PROTO_SRC:%.proto=$(BUILD)/gen/%.pb-c.h)
 PROTO_OBJ := $(PROTO_H:.h=.o)
 KNELL_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/knell/*.c)))

@@ -57,6 +57,29 @@ void dir_observe(struct dir *dir, uint64_t version)
 		dir->clock = version;
 }
 
+uint64_t dir_clock(const struct dir *dir)
+{
+	return dir->clock;
+}
+
+const char *dir_drive_id(const struct dir *dir)
+{
+	const struct index_drive *drive = index_drive(dir->index);
+
+	return drive ? drive->id : "";
+}
+
+void dir_join(struct dir *dir, struct quorum *quorum, unsigned int node)
+{
+	dir->quorum = quorum;
+	dir->node = (uint8_t)node;
+}
+
+void dir_part(struct dir *dir)
+{
+	dir->quorum = NULL;
+}
+
 static void free_dir(struct loop_task *task)
 {
 	struct dir *dir = LOOP_OWNER(task, struct dir, free_task);
@@ -114,6 +137,7 @@ static void close_dir(struct store *store)
 		return;
 	dir->closed = true;
 	dir_enter(dir);
+	dir_call_close_all(dir);
 	index_close(dir->index);
 	hash_close(dir->hashes);
 	dir_put_close_all(dir);
@@ -167,6 +191,7 @@ int dir_open(struct store **store, struct loop *loop, const char *path, dir_open
 	LIST_INIT(&dir->files);
 	LIST_INIT(&dir->puts);
 	LIST_INIT(&dir->gets);
+	LIST_INIT(&dir->waiting);
 	dir_shelves_init(dir);
 	dir_sweep_init(dir);
 	err = hash_open(&dir->hashes, loop);

@@ -5,9 +5,16 @@
  *
  * Room: store.
  *
- * Happy path: the call holds copies of what it was asked with, runs on the index's thread, and
- * tells its request on the loop. Failure modes: forgotten meanwhile: it ends all the same, and
- * nobody is told. The engine is closed: the call frees itself, wherever it is.
+ * Happy path: the call holds copies of what it was asked with; the quorum, if there is one, lets
+ * this node catch up; the call runs on the index's thread; what it changed is told to the quorum;
+ * then it tells its request on the loop.
+ *
+ * Failure modes:
+ * - No majority can be reached: -EAGAIN, before the change or after it; after it, it may come into
+ *   force all the same.
+ * - A peer's later change came first: -EAGAIN, too, as if ours had been asked a moment later.
+ * - Forgotten meanwhile: it ends all the same, and nobody is told.
+ * - The engine is closed: the call frees itself, wherever it is.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -35,15 +42,94 @@ static void drop(struct index_call *base)
 	dir_call_free(LOOP_OWNER(base, struct dir_call, base));
 }
 
+static void end_call(struct dir_call *call, int err)
+{
+	if (call->request)
+		call->request->engine = NULL;
+	call->finish(call, err);
+}
+
+/* ---- the quorum ---- */
+
+static void stop_waiting(struct dir_call *call)
+{
+	if (call->waits)
+		LIST_REMOVE(call, entry);
+	call->waits = false;
+}
+
+/* 0: `done` comes. */
+static int wait_for_it(struct dir_call *call, int err,
+		       void (*done)(struct quorum_wait *wait, int err))
+{
+	if (err)
+		return err;
+	call->wait.done = done;
+	call->waits = true;
+	LIST_INSERT_HEAD(&call->dir->waiting, call, entry);
+	return 0;
+}
+
+static void on_told(struct quorum_wait *wait, int err)
+{
+	struct dir_call *call = LOOP_OWNER(wait, struct dir_call, wait);
+
+	stop_waiting(call);
+	end_call(call, err);
+}
+
+static int tell(struct dir_call *call)
+{
+	struct quorum *quorum = call->dir->quorum;
+
+	return wait_for_it(call, quorum->ops->tell(quorum, &call->applied, &call->wait), on_told);
+}
+
 static void took(struct index_call *base, int err)
 {
 	struct dir_call *call = LOOP_OWNER(base, struct dir_call, base);
 
 	if (call->garbage && !err)
 		dir_sweep_soon(call->dir);
-	if (call->request)
-		call->request->engine = NULL;
-	call->finish(call, err);
+	if (err == -ESTALE)
+		err = -EAGAIN;
+	if (!err && base->changes && !call->local && call->dir->quorum) {
+		err = tell(call);
+		if (!err)
+			return;
+	}
+	end_call(call, err);
+}
+
+static int submit_now(struct dir_call *call)
+{
+	if (call->base.changes && !call->applied.entry.version)
+		dir_call_stamp(call);
+	return index_submit(call->dir->index, &call->base);
+}
+
+static void on_caught_up(struct quorum_wait *wait, int err)
+{
+	struct dir_call *call = LOOP_OWNER(wait, struct dir_call, wait);
+
+	stop_waiting(call);
+	if (!err)
+		err = submit_now(call);
+	if (err)
+		end_call(call, err);
+}
+
+void dir_call_close_all(struct dir *dir)
+{
+	struct dir_call *call, *next;
+
+	for (call = LIST_FIRST(&dir->waiting); call; call = next) {
+		next = LIST_NEXT(call, entry);
+		quorum_forget(&call->wait);
+		if (call->request)
+			call->request->engine = NULL;
+		call->base.drop(&call->base);
+	}
 }
 
 void *dir_call_new(struct dir *dir, size_t bytes, struct store_request *request,
@@ -79,8 +165,16 @@ void dir_call_name(struct dir_call *call, enum index_kind kind, const char *buck
 void dir_call_decide(struct dir_call *call)
 {
 	call->base.changes = true;
-	call->applied.entry.version = dir_tick(call->dir);
-	call->applied.entry.modified_ms = dir_now_ms();
+}
+
+void dir_call_stamp(struct dir_call *call)
+{
+	struct index_entry *entry = &call->applied.entry;
+
+	entry->version = dir_tick(call->dir);
+	entry->modified_ms = dir_now_ms();
+	if (call->names_itself)
+		entry->name.upload = entry->version;
 }
 
 int dir_call_meta(struct dir_call *call, const struct store_meta *meta)
@@ -99,8 +193,13 @@ int dir_call_meta(struct dir_call *call, const struct store_meta *meta)
 
 int dir_call_submit(struct dir_call *call)
 {
-	int err = index_submit(call->dir->index, &call->base);
+	struct quorum *quorum = call->local ? NULL : call->dir->quorum;
+	int err;
 
+	if (quorum)
+		err = wait_for_it(call, quorum->ops->catch_up(quorum, &call->wait), on_caught_up);
+	else
+		err = submit_now(call);
 	if (!err)
 		return 0;
 	if (call->request)
@@ -117,6 +216,16 @@ void dir_forget(struct store *store, struct store_request *request)
 	if (call)
 		call->request = NULL;
 	request->engine = NULL;
+}
+
+void dir_row_settle(const struct dir_call *call, struct dir_file *file, int err)
+{
+	if (!err)
+		dir_file_settle(file);
+	else if (call->base.unsure)
+		dir_file_leave(file);
+	else
+		dir_file_drop(file);
 }
 
 static void finish_plain(struct dir_call *call, int err)

@@ -217,6 +217,11 @@ int dir_file_write(struct dir_file *file, const void *data, size_t len)
 	return 0;
 }
 
+bool dir_file_has_room(const struct dir_file *file, size_t len)
+{
+	return len <= room(file);
+}
+
 void dir_file_keep(struct dir_file *file)
 {
 	file->keeping = true;

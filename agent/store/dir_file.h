@@ -10,6 +10,7 @@
 #ifndef KNELL_STORE_DIR_FILE_H
 #define KNELL_STORE_DIR_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "store/index_entry.h"
@@ -41,6 +42,9 @@ void dir_file_open(struct dir_file *file);
 
 /** dir_file_write - copy @len bytes, at most STORE_CHUNK_BYTES. 0, -ENOBUFS, or what failed. */
 int dir_file_write(struct dir_file *file, const void *data, size_t len);
+
+/** dir_file_has_room - dir_file_write() of @len bytes will not say -ENOBUFS. */
+bool dir_file_has_room(const struct dir_file *file, size_t len);
 
 /** dir_file_keep - that was all: make it durable. */
 void dir_file_keep(struct dir_file *file);

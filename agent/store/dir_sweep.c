@@ -61,6 +61,7 @@ static struct page *new_page(struct dir *dir, int (*run)(struct index_call *, st
 	if (!page)
 		return NULL;
 	page->call.base.drop = drop_page;
+	page->call.local = true;
 	page->data_fd = -1;
 	return page;
 }

@@ -45,7 +45,7 @@ int dir_upload_begin(struct store *store, const char *bucket, const char *key,
 	}
 	dir_call_name(call, INDEX_UPLOAD, bucket, key);
 	dir_call_decide(call);
-	call->applied.entry.name.upload = call->applied.entry.version;
+	call->names_itself = true;
 	return dir_call_submit(call);
 }
 

@@ -42,6 +42,7 @@ static const struct quorum_ops ops = {
 	.copy_keep = mirror_copy_keep,
 	.copy_commit = mirror_copy_commit,
 	.copy_drop = mirror_copy_drop,
+	.copy_replicas = mirror_copy_replicas,
 	.fetch = mirror_fetch,
 	.known_lsn = known_lsn,
 };
@@ -169,8 +170,8 @@ void mirror_each(const struct mirror *mirror, void (*visit)(void *ctx, const str
 		};
 		if (member->last_lsn > member->seen_lsn)
 			view.unread_theirs = member->last_lsn - member->seen_lsn;
-		if (dir_last_lsn(mirror->dir) > member->their_lsn)
-			view.unread_ours = dir_last_lsn(mirror->dir) - member->their_lsn;
+		if (mirror->own_lsn > member->their_lsn)
+			view.unread_ours = mirror->own_lsn - member->their_lsn;
 		visit(ctx, &view);
 	}
 }

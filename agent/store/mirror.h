@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * mirror.h - the same objects on every node of a small cluster, each written when a majority has it.
+ * mirror.h - the same objects on every node of a small cluster, each written when a majority has
+ * it.
  *
  * Room: store. Calls the engine (dir*), peer/call. Opened by the agent over the engine; verdicts
  * come from detect/react.c through the hooks. The peers' side of it: service_mirror.c.
@@ -19,16 +20,17 @@
 #include "io/loop.h"
 #include "peer/call.h"
 #include "peer/roster.h"
+#include "store/quorum.h"
 #include "store/store.h"
 
 struct mirror;
 
-enum { MIRROR_NODES_MAX = 7, MIRROR_PEERS_MAX = MIRROR_NODES_MAX - 1 };
+enum { MIRROR_PEERS_MAX = QUORUM_OTHERS_MAX, MIRROR_NODES_MAX = MIRROR_PEERS_MAX + 1 };
 
 struct mirror_options {
 	struct loop *loop;
-	struct store *store;  /* by dir_open() */
-	const char *name;     /* this node's */
+	struct store *store;   /* by dir_open() */
+	const char *name;      /* this node's */
 	struct roster *roster; /* MIRROR_PEERS_MAX at most; outlives the mirror, as does: */
 	struct call_book *calls;
 };

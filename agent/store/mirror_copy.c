@@ -394,14 +394,16 @@ void mirror_copy_close(struct mirror *mirror)
 	}
 }
 
-unsigned int mirror_copy_replicas(const struct quorum_copy *copy, mirror_replica_visit visit,
-				  void *ctx)
+size_t mirror_copy_replicas(const struct quorum_copy *copy, struct quorum_replica *replicas,
+			    size_t max)
 {
 	size_t i;
 
-	for (i = 0; i < copy->count; i++)
-		visit(ctx, replica_peer(copy->replicas[i])->name,
-		      replica_state_name(replica_state(copy->replicas[i])),
-		      replica_taken_bytes(copy->replicas[i]));
-	return (unsigned int)copy->count;
+	for (i = 0; i < copy->count && i < max; i++)
+		replicas[i] = (struct quorum_replica){
+			.node = replica_peer(copy->replicas[i])->name,
+			.state = replica_state_name(replica_state(copy->replicas[i])),
+			.taken_bytes = replica_taken_bytes(copy->replicas[i]),
+		};
+	return i;
 }

@@ -90,6 +90,7 @@ struct mirror {
 	struct mirror_tells tells;
 	struct mirror_fetches fetches;
 	struct mirror_repair repair;
+	uint64_t own_lsn; /* the last of our own journal, when it was last looked at */
 	bool closing;
 };
 
@@ -122,6 +123,8 @@ int mirror_copy_write(struct quorum_copy *copy, const void *data, size_t bytes);
 void mirror_copy_keep(struct quorum_copy *copy);
 int mirror_copy_commit(struct quorum_copy *copy, const struct index_entry *entry);
 void mirror_copy_drop(struct quorum_copy *copy);
+size_t mirror_copy_replicas(const struct quorum_copy *copy, struct quorum_replica *replicas,
+			    size_t max);
 void mirror_copy_close(struct mirror *mirror);
 /** mirror_copy_turn_away - @peer is silent or out of reach: no copy waits for it. */
 void mirror_copy_turn_away(struct mirror *mirror, const struct roster_peer *peer);

@@ -44,7 +44,7 @@ struct mirror_listing {
 	struct dir_call call;  /* first */
 	struct mirror *mirror; /* on the loop only; NULL: closed */
 	uint64_t after_lsn;
-	uint64_t count, bytes;
+	uint64_t count, bytes, last_lsn;
 	struct index_feed_page page;
 };
 
@@ -265,7 +265,10 @@ static int run_listing(struct index_call *base, struct index_db *db)
 	struct mirror_listing *listing = LOOP_OWNER(base, struct mirror_listing, call.base);
 	int err = index_away_count(db, &listing->count, &listing->bytes);
 
-	return err ? err : index_away(db, listing->after_lsn, LIST_ENTRIES, &listing->page);
+	if (!err)
+		err = index_away(db, listing->after_lsn, LIST_ENTRIES, &listing->page);
+	listing->last_lsn = listing->page.last_lsn;
+	return err;
 }
 
 static void free_listing(struct mirror_listing *listing)
@@ -297,6 +300,7 @@ static void took_listing(struct dir_call *call, int err)
 		if (!err) {
 			repair->away_count = listing->count;
 			repair->away_bytes = listing->bytes;
+			mirror->own_lsn = listing->last_lsn;
 			repair->page = listing->page;
 			memset(&listing->page, 0, sizeof(listing->page));
 			repair->page_next = 0;

@@ -43,6 +43,12 @@ struct quorum_copy_events {
 	void (*applied)(void *ctx);	    /* after commit(): and the entry */
 };
 
+struct quorum_replica {
+	const char *node;
+	const char *state; /* "writing", "kept", "applied", "left behind", "lost" */
+	uint64_t taken_bytes;
+};
+
 struct quorum_ops {
 	/* catch_up - `done`: what any node acknowledged before this call is in the index. */
 	int (*catch_up)(struct quorum *quorum, struct quorum_wait *wait);
@@ -64,6 +70,10 @@ struct quorum_ops {
 	 */
 	void (*copy_drop)(struct quorum_copy *copy);
 
+	/* copy_replicas - where it is, for people: fills at most @max, returns how many. */
+	size_t (*copy_replicas)(const struct quorum_copy *copy, struct quorum_replica *replicas,
+				size_t max);
+
 	/*
 	 * fetch - @bytes (QUORUM_FETCH_BYTES_MAX at most) of an entry that is away, from @offset,
 	 * into @to, which must live until `done`, or until it was forgotten.
@@ -75,7 +85,7 @@ struct quorum_ops {
 	uint64_t (*known_lsn)(const struct quorum *quorum);
 };
 
-enum { QUORUM_FETCH_BYTES_MAX = 1 << 20 };
+enum { QUORUM_FETCH_BYTES_MAX = 1 << 20, QUORUM_OTHERS_MAX = 6 };
 
 struct quorum {
 	const struct quorum_ops *ops;

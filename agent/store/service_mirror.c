@@ -205,6 +205,7 @@ static void answer_journal(struct service_mirror_call *asked)
 	Knell__V1__Entry **list = calloc(page->count + 1, sizeof(*list));
 	size_t i;
 
+	asked->service->mirror->own_lsn = page->last_lsn;
 	for (i = 0; entries && list && i < page->count; i++) {
 		mirror_entry_fill(&entries[i], &page->entries[i]);
 		list[i] = &entries[i];
