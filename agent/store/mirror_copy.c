@@ -58,6 +58,7 @@ static void end_copy(struct quorum_copy *copy)
 	replica_message_put(copy->commit);
 	loop_disarm(copy->mirror->loop, &copy->patience);
 	LIST_REMOVE(copy, entry);
+	copy->mirror->copy_count--;
 	loop_reap(copy->mirror->loop, &copy->free_task);
 }
 
@@ -348,6 +349,11 @@ int mirror_copy(struct quorum *quorum, const struct index_name *name, uint64_t e
 	struct quorum_copy *fresh = calloc(1, sizeof(*fresh));
 	struct replica_message *begin = begin_message(name, expected_bytes);
 
+	if (mirror->copy_count >= MIRROR_COPIES_MAX) {
+		free(fresh);
+		replica_message_put(begin);
+		return -EAGAIN;
+	}
 	if (!fresh || !begin) {
 		free(fresh);
 		replica_message_put(begin);
@@ -360,6 +366,7 @@ int mirror_copy(struct quorum *quorum, const struct index_name *name, uint64_t e
 	fresh->free_task.run = free_copy;
 	fresh->patience.fire = on_patience;
 	LIST_INSERT_HEAD(&mirror->copies, fresh, entry);
+	mirror->copy_count++;
 	open_replicas(fresh, begin);
 	replica_message_put(begin);
 	if (fresh->count < mirror->needed) {

@@ -29,6 +29,8 @@
 #define MIRROR_STALL_NS UINT64_C(5000000000)
 /* For a peer's disk to take in what it has been sent. */
 #define MIRROR_KEEP_NS UINT64_C(30000000000)
+/* Each is a stream to every peer; what else is asked must find one, too. More: -EAGAIN. */
+enum { MIRROR_COPIES_MAX = HTTP2_STREAMS_MAX };
 /* The journal of a peer is read that often when nothing else asks for it. */
 #define MIRROR_JOURNAL_NS UINT64_C(1000000000)
 
@@ -86,6 +88,7 @@ struct mirror {
 	size_t member_count;
 	unsigned int needed; /* of them: with this node they are a majority */
 	struct mirror_copies copies;
+	unsigned int copy_count;
 	struct mirror_catches catches;
 	struct mirror_tells tells;
 	struct mirror_fetches fetches;
