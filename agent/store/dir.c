@@ -40,9 +40,14 @@ uint64_t dir_now_ms(void)
 	return (uint64_t)now.tv_sec * MS_PER_S + (uint64_t)now.tv_nsec / NS_PER_MS;
 }
 
+uint64_t dir_version_at(uint64_t unix_ms)
+{
+	return unix_ms << VERSION_MS_SHIFT;
+}
+
 uint64_t dir_tick(struct dir *dir)
 {
-	uint64_t by_time = dir_now_ms() << VERSION_MS_SHIFT;
+	uint64_t by_time = dir_version_at(dir_now_ms());
 
 	/* A clock that was set back does not make an old version out of a new one. */
 	if (by_time <= dir->clock)
@@ -144,6 +149,7 @@ static void close_dir(struct store *store)
 	dir_file_close_all(dir);
 	dir_get_close_all(dir);
 	dir_sweep_close(dir);
+	dir_purge_close(dir);
 	dir_shelves_close(dir);
 	dir_leave(dir);
 }
@@ -194,6 +200,7 @@ int dir_open(struct store **store, struct loop *loop, const char *path, dir_open
 	LIST_INIT(&dir->waiting);
 	dir_shelves_init(dir);
 	dir_sweep_init(dir);
+	dir_purge_open(dir);
 	err = hash_open(&dir->hashes, loop);
 	if (!err)
 		err = index_open(&dir->index, loop, path, on_opened, dir);

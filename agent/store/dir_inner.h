@@ -78,6 +78,7 @@ struct dir {
 	LIST_HEAD(, dir_call) waiting; /* for the quorum */
 	struct dir_pin *pins;	       /* uthash by version */
 	struct dir_sweep sweep;
+	struct timer purge_timer;
 	unsigned int users; /* operations in flight that will look at us again */
 	struct loop_task free_task;
 	bool closed;
@@ -199,6 +200,12 @@ int dir_get_begin(struct store *store, const char *bucket, const char *key,
 int dir_get_read(struct store *store, struct store_get *owner, uint64_t offset, size_t len);
 void dir_get_close(struct store *store, struct store_get *owner);
 void dir_get_close_all(struct dir *dir);
+
+/** dir_version_at - the least version of that time. */
+uint64_t dir_version_at(uint64_t unix_ms);
+
+void dir_purge_open(struct dir *dir);
+void dir_purge_close(struct dir *dir);
 
 /** dir_get_version - store_get() of exactly that version of an object or a part, if it is here. */
 int dir_get_version(struct dir *dir, const struct index_name *name, uint64_t version,
