@@ -8,7 +8,8 @@
  * through the checks to the operation, which answers.
  *
  * Failure modes: whatever is wrong before or during the body is answered at once, the operation's
- * state is dropped (a write that was begun is undone), and the rest of the body goes nowhere.
+ * state is dropped (a write that was begun is undone), and the rest of the body goes nowhere. The
+ * store hangs: the client is told to come back, and the state is dropped just so.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -42,10 +43,30 @@ void *s3_call_state(struct s3_call *call, size_t bytes, void (*drop)(void *state
 	return state;
 }
 
+static void on_impatient(struct timer *timer)
+{
+	s3_fail(LOOP_OWNER(timer, struct s3_call, patience), S3_SLOW_DOWN);
+}
+
+void s3_call_wait(struct s3_call *call)
+{
+	struct loop *loop = call->context->loop;
+
+	if (call->http)
+		loop_arm(loop, &call->patience, loop_now_ns(loop) + S3_STORE_NS);
+}
+
+void s3_call_rest(struct s3_call *call)
+{
+	loop_disarm(call->context->loop, &call->patience);
+}
+
 bool s3_call_ran(struct s3_call *call, int err, enum s3_error missing)
 {
 	if (err)
 		s3_fail_of(call, err, missing);
+	else
+		s3_call_wait(call);
 	return !err;
 }
 
@@ -95,6 +116,7 @@ struct s3_call *s3_call_open(struct s3_context *context, struct http1 *http,
 	call->context = context;
 	call->http = http;
 	call->free_task.run = free_call;
+	call->patience.fire = on_impatient;
 	snprintf(call->id, sizeof(call->id), "%016llX", (unsigned long long)context->next_id++);
 	error = begin(call, head);
 	if (error) {
