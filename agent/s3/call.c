@@ -89,6 +89,12 @@ static enum s3_error take_body(void *ctx, const uint8_t *data, size_t len)
 	}
 }
 
+/* An upload that was cut off in front of its body must not become an empty object. */
+static bool says_length(const struct http1_head *head)
+{
+	return head->body_bytes || http1_field_value(head, "content-length");
+}
+
 static enum s3_error begin(struct s3_call *call, const struct http1_head *head)
 {
 	struct s3_context *context = call->context;
@@ -99,6 +105,8 @@ static enum s3_error begin(struct s3_call *call, const struct http1_head *head)
 				      context->region, time(NULL));
 	if (!error)
 		error = s3_route(&call->request, &call->operation);
+	if (!error && call->operation->body == S3_BODY_STREAM && !says_length(head))
+		error = S3_MISSING_LENGTH;
 	if (!error)
 		error = s3_body_begin(&call->body, &call->request, &call->auth, &context->checksums,
 				      take_body, call);
