@@ -18,9 +18,16 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include "store/index_db.h"
 
 #define BUSY_MS 5000
+
+/* On a drive that is full a removal, too, is written down before it makes room. */
+enum {
+	GROWTH_BYTES = 1 << 20, /* the database grows by so much at once: slack for a checkpoint */
+	SPARE_BYTES = 4 << 20,	/* with less to spare, the log does not grow any more */
+};
 
 #define TEXT_OF(number) #number
 #define TEXT(number)	TEXT_OF(number)
@@ -199,6 +206,18 @@ void index_db_rest(struct index_db *db)
 	}
 }
 
+int index_db_begin_changing(struct index_db *db)
+{
+	struct statvfs room;
+
+	/* What is in the database itself leaves the log to be written from its beginning. */
+	if (!statvfs(sqlite3_db_filename(db->handle, "main"), &room) &&
+	    (uint64_t)room.f_bavail * room.f_frsize < SPARE_BYTES)
+		sqlite3_wal_checkpoint_v2(db->handle, "main", SQLITE_CHECKPOINT_PASSIVE, NULL,
+					  NULL);
+	return index_db_run(db, SQL_BEGIN_CHANGING);
+}
+
 static int explain(struct index_db *db, int rc)
 {
 	int err = index_db_errno(db, rc);
@@ -257,6 +276,7 @@ static int prepare_all(struct index_db *db)
 
 int index_db_open(struct index_db *db, const char *path)
 {
+	int growth_bytes = GROWTH_BYTES;
 	int err = explain(db, sqlite3_open_v2(path, &db->handle,
 					      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
 						      SQLITE_OPEN_NOMUTEX,
@@ -266,6 +286,7 @@ int index_db_open(struct index_db *db, const char *path)
 		return err;
 	sqlite3_extended_result_codes(db->handle, 1);
 	sqlite3_busy_timeout(db->handle, BUSY_MS);
+	sqlite3_file_control(db->handle, "main", SQLITE_FCNTL_CHUNK_SIZE, &growth_bytes);
 	err = exec(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;"
 		       "PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;");
 	if (!err)

@@ -86,6 +86,9 @@ int index_db_step(struct index_db *db, sqlite3_stmt *statement);
 /** index_db_run - the statement without parameters. 0 or a negative errno. */
 int index_db_run(struct index_db *db, enum index_sql sql);
 
+/** index_db_begin_changing - begin a transaction that writes. 0 or a negative errno. */
+int index_db_begin_changing(struct index_db *db);
+
 /** index_db_rest - reset every statement, so that none holds a snapshot or someone's memory. */
 void index_db_rest(struct index_db *db);
 
