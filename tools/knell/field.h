@@ -2,7 +2,7 @@
 /*
  * field.h - one field of what the agent answered, on its way to the output.
  *
- * Room: tools/knell. May call agent, output, text/words. Called by cluster and conn. What the agent
+ * Room: tools/knell. May call agent, output, text/words. Called by cluster, conn and upload. What the agent
  * does not know is no zero: null in JSON, "-" in text.
  */
 #ifndef KNELL_FIELD_H
