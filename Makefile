@@ -38,7 +38,7 @@ BPF_OBJ   := $(BPF_SRC:%.c=$(BUILD)/%.o)
 AGENT_SRC := $(filter-out agent/main.c,$(sort $(wildcard agent/*.c agent/*/*.c)))
 AGENT_OBJ := $(AGENT_SRC:%.c=$(BUILD)/%.o)
 AGENT_LIB := $(BUILD)/libknelld.a
-PROTO_SRC := knell/v1/peer.proto grpc/health/v1/health.proto
+PROTO_SRC := knell/v1/peer.proto knell/v1/mirror.proto grpc/health/v1/health.proto
 PROTO_H   := $(PROTO_SRC:%.proto=$(BUILD)/gen/%.pb-c.h)
 PROTO_OBJ := $(PROTO_H:.h=.o)
 KNELL_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/knell/*.c)))
@@ -57,6 +57,8 @@ RUN_ENV   := KNELL_BUILD="$(abspath $(BUILD))"
 TEST_BINARIES := $(UNIT) $(BUILD)/sim $(BENCH) $(LAB_TOOLS)
 # gRPC clients from npm, for the tests that call a node as anybody's program would.
 GRPC_JS   := $(BUILD)/grpc/node_modules/.package-lock.json
+# And S3 clients.
+S3_JS     := $(BUILD)/s3/node_modules/.package-lock.json
 
 .DELETE_ON_ERROR:
 # Objects of tests are made by pattern rules; keep them, or every call makes them again.
@@ -164,19 +166,20 @@ $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(AGENT_LIB)
 	@echo '  LD    $@'
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-$(GRPC_JS): tests/grpc/install tests/grpc/package.json tests/grpc/package-lock.json $(SETUP)
-	@echo '  NPM   $(BUILD)/grpc'
-	$(Q)tests/grpc/install $(BUILD)/grpc
+$(GRPC_JS) $(S3_JS): $(BUILD)/%/node_modules/.package-lock.json: tests/install_npm tests/%/package.json \
+		tests/%/package-lock.json $(SETUP)
+	@echo '  NPM   $(BUILD)/$*'
+	$(Q)tests/install_npm tests/$* $(BUILD)/$*
 
 tests: $(BINARIES) $(TEST_BINARIES)
 
-check: tests $(GRPC_JS)
+check: tests $(GRPC_JS) $(S3_JS)
 	@$(RUN_ENV) tests/run check
 
-bench: tests $(GRPC_JS)
+bench: tests $(GRPC_JS) $(S3_JS)
 	@$(RUN_ENV) tests/run bench
 
-soak: tests $(GRPC_JS)
+soak: tests $(GRPC_JS) $(S3_JS)
 	@$(RUN_ENV) tests/run soak
 
 demo: $(BINARIES)

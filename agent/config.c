@@ -163,6 +163,11 @@ static int read_client(struct config_reading *reading, const char *value)
 	return 0;
 }
 
+static int read_mirror(struct config_reading *reading, const char *value)
+{
+	return config_value_flag(reading, &reading->config->mirror, value);
+}
+
 static int read_drive(struct config_reading *reading, const char *value)
 {
 	struct config *config = reading->config;
@@ -233,6 +238,7 @@ static const struct setting {
 	{"grpc", "local", read_local},
 	{"grpc", "client", read_client},
 	{"store", "drive", read_drive},
+	{"store", "mirror", read_mirror},
 	{"s3", "listen", config_s3_listen},
 	{"s3", "tls", config_s3_tls},
 	{"s3", "cert", config_s3_cert},
@@ -282,6 +288,7 @@ static const struct config defaults = {
 	.profile = KNELL_PROFILE_LAN,
 	.pin_dir = KNELL_PIN_DEFAULT,
 	.socket = CONFIG_SOCKET_DEFAULT,
+	.mirror = true,
 	.s3 = {.tls = true, .region = "us-east-1"},
 	/* The heartbeat's, and one for calls, so that no PONG waits behind an answer. */
 	.cache = {.per_peer = 2, .waiting = 1024, .idle_ns = M(5), .lifetime_ns = H(1)},

@@ -96,6 +96,7 @@ struct config {
 	size_t client_count;
 	char *drives[CONFIG_DRIVES_MAX];
 	size_t drive_count;
+	bool mirror; /* objects are kept by the peers, too */
 	struct config_peer *peers;
 	size_t peer_count;
 	struct config_watch *watch;

@@ -12,6 +12,7 @@
 #include "config.h"
 #include "config_endpoint.h"
 #include "config_s3.h"
+#include "store/mirror.h"
 
 int config_s3_listen(struct config_reading *reading, const char *value)
 {
@@ -158,5 +159,10 @@ int config_s3_check(struct config_reading *reading)
 					      "none for the node's own");
 	if (!config->drive_count)
 		return config_refuse(reading, "S3 without a drive: set drive in [store]");
+	if (config->mirror && config->peer_count > MIRROR_PEERS_MAX)
+		return config_refuse(reading,
+				     "objects are mirrored on %d nodes at most, and here are %zu: "
+				     "set mirror = no in [store] to keep them on this node alone",
+				     MIRROR_NODES_MAX, config->peer_count + 1);
 	return 0;
 }

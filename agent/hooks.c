@@ -59,6 +59,8 @@ static void on_dialled(void *ctx, struct roster_peer *peer, int err, const char 
 		log_debug(&node->log, "connected", "peer=%s", peer->name);
 	if (!err)
 		info_met(node->info, peer);
+	if (!err && node->mirror)
+		mirror_greet(node->mirror, peer);
 }
 
 static void on_refused(void *ctx, const struct sockaddr_storage *from, const char *reason)
@@ -93,11 +95,12 @@ static bool admits(void *ctx, const char *name)
 	return false;
 }
 
-static void on_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
+static void on_request(void *ctx, const struct roster_peer *peer, struct http2_stream *stream,
+		       const struct http2_head *head)
 {
 	struct node *node = ctx;
 
-	serve_request(node->serve, &node->peers_door, stream, head);
+	serve_request(node->serve, &node->peers_door, peer, stream, head);
 }
 
 const struct conn_hooks hooks_conn = {
@@ -160,6 +163,18 @@ int hooks_standing(void *ctx, const struct roster_peer *peer, struct knell_recor
 	const struct node *node = ctx;
 
 	return ring_standing(node->ring, &peer->key, record);
+}
+
+void hooks_uploads(void *ctx, const struct roster_peer *peer)
+{
+	struct node *node = ctx;
+
+	if (!node->mirror)
+		return;
+	if (peer->state == VERDICT_DEAD || peer->state == VERDICT_ISOLATED)
+		mirror_turn_away(node->mirror, peer);
+	else
+		mirror_greet(node->mirror, peer);
 }
 
 /* Who waits for an answer comes before who merely follows. */

@@ -19,6 +19,9 @@ void hooks_accepted(void *ctx, int fd);
 /** hooks_standing - for service_verdicts: how the kernel judges a peer now. */
 int hooks_standing(void *ctx, const struct roster_peer *peer, struct knell_record *record);
 
+/** hooks_uploads - for react.c: what @peer's state means for uploads. */
+void hooks_uploads(void *ctx, const struct roster_peer *peer);
+
 /** hooks_outcome - for react.c: a verdict and what was done about it. */
 void hooks_outcome(void *ctx, const struct react_outcome *outcome);
 

@@ -299,6 +299,7 @@ static int open_control(struct node *node)
 		.heartbeat = node->heartbeat,
 		.probes = node->probes,
 		.log = &node->log,
+		.uploads = hooks_uploads,
 		.subscriber = hooks_outcome,
 		.subscriber_ctx = node,
 	};
@@ -337,6 +338,7 @@ static const struct step {
 	{"S3", node_s3_open},
 	{"the calls", node_services_calls},
 	{"the services", node_services_serve},
+	{"the mirror", node_mirror_open},
 	{"the local services", open_local},
 	{"the console", node_services_console},
 	{"the control socket", open_control},
@@ -352,11 +354,14 @@ void node_close(struct node *node)
 	control_close(node->control);
 	ring_close(node->ring);
 	listen_close(node->listener);
+	/* What clients are sending ends before what it is sent on to. */
+	node_s3_close(node);
+	node_services_quiet(node);
+	node_mirror_close(node);
 	/* The services first: what they end their calls with must find its connections open. */
 	node_services_close(node);
 	local_close(node->local);
 	conn_cache_close(node->conns);
-	node_s3_close(node);
 	store_close(node->store);
 	drives_close(node->drives);
 	probe_close(node->probes);

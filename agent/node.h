@@ -35,6 +35,8 @@
 #include "self.h"
 #include "store/dir.h"
 #include "store/drives.h"
+#include "store/mirror.h"
+#include "store/service_mirror.h"
 
 #define NODE_WHY_BYTES 512
 
@@ -56,8 +58,10 @@ struct node {
 	struct ring *ring;
 	struct link *link;
 	struct drives *drives;
-	struct store *store; /* NULL: no drive to keep objects on */
-	int store_err;	     /* why none can be kept, as last told */
+	struct store *store;   /* NULL: no drive to keep objects on */
+	int store_err;	       /* why none can be kept, as last told */
+	struct mirror *mirror; /* NULL: this node keeps them alone */
+	struct service_mirror *mirror_service;
 	struct s3_server *s3;
 	struct s3_root s3_root;
 	struct tls_context *s3_tls; /* NULL: in the clear */

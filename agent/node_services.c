@@ -52,11 +52,16 @@ int node_services_console(struct node *node)
 	return info_open(&node->info, &options);
 }
 
+void node_services_quiet(struct node *node)
+{
+	serve_close(node->serve);
+	node->serve = NULL;
+}
+
 void node_services_close(struct node *node)
 {
 	info_close(node->info);
 	call_book_close(node->calls);
-	serve_close(node->serve);
 	service_health_close(node->health_service);
 	service_verdicts_close(node->verdict_service);
 	service_peer_close(node->peer_service);

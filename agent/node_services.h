@@ -19,6 +19,9 @@ int node_services_serve(struct node *node);
 /** node_services_console - the cluster as a whole, by the calls. */
 int node_services_console(struct node *node);
 
+/** node_services_quiet - nobody is answered any more. */
+void node_services_quiet(struct node *node);
+
 /** node_services_close - the last three, whichever are open. Before the peers. */
 void node_services_close(struct node *node);
 

@@ -72,3 +72,28 @@ void node_s3_close(struct node *node)
 	s3_close(node->s3);
 	tls_context_close(node->s3_tls);
 }
+
+int node_mirror_open(struct node *node)
+{
+	const struct config *config = &node->config;
+	const struct mirror_options options = {
+		.loop = node->loop,
+		.store = node->store,
+		.name = config->name,
+		.roster = &node->roster,
+		.calls = node->calls,
+	};
+	int err;
+
+	if (!node->store || !config->mirror || !config->peer_count ||
+	    config->peer_count > MIRROR_PEERS_MAX)
+		return 0;
+	err = mirror_open(&node->mirror, &options);
+	return err ? err : service_mirror_open(&node->mirror_service, node->serve, node->mirror);
+}
+
+void node_mirror_close(struct node *node)
+{
+	service_mirror_close(node->mirror_service);
+	mirror_close(node->mirror);
+}

@@ -20,4 +20,10 @@ int node_s3_open(struct node *node);
 
 void node_s3_close(struct node *node);
 
+/** node_mirror_open - after the calls and the services: keep the objects with the peers. */
+int node_mirror_open(struct node *node);
+
+/** node_mirror_close - nobody asks any more, neither clients nor peers. */
+void node_mirror_close(struct node *node);
+
 #endif

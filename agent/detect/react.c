@@ -87,6 +87,12 @@ static void resume_dialling(const struct matter *matter)
 	conn_allow(matter->react->conns, matter->peer, true);
 }
 
+static void turn_uploads(const struct matter *matter)
+{
+	if (matter->react->uploads)
+		matter->react->uploads(matter->react->subscriber_ctx, matter->peer);
+}
+
 static void ask_the_others(const struct matter *matter)
 {
 	heartbeat_all(matter->react->heartbeat);
@@ -186,12 +192,15 @@ static const struct row {
 	{KNELL_RECORD_VERDICT, ANY, false, false, stamp_reaction},
 	{KNELL_RECORD_STALLED, ANY, false, false, stamp_reaction},
 	{KNELL_RECORD_VERDICT, TALKING, true, false, resume_dialling},
-	/* 2: know more */
+	/* 2: uploads */
+	{KNELL_RECORD_VERDICT, IN(VERDICT_DEAD) | IN(VERDICT_ISOLATED) | TALKING, true, false,
+	 turn_uploads},
+	/* 3: know more */
 	{KNELL_RECORD_VERDICT, IN(VERDICT_SUSPECT), false, false, ask_the_others},
 	{KNELL_RECORD_VERDICT, IN(VERDICT_SUSPECT) | IN(VERDICT_LOST), false, false, probe_fast},
 	{KNELL_RECORD_VERDICT, IN(VERDICT_DEAD) | IN(VERDICT_ISOLATED), false, false, probe_slow},
 	{KNELL_RECORD_VERDICT, TALKING, false, false, watch_on},
-	/* 3: subscribers */
+	/* 4: subscribers */
 	{KNELL_RECORD_VERDICT, ANY, false, true, write_log},
 	{KNELL_RECORD_STALLED, ANY, false, true, write_log},
 	{KNELL_RECORD_VERDICT, ANY, false, true, tell_subscribers},

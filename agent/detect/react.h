@@ -33,6 +33,8 @@ struct react {
 	struct heartbeat *heartbeat;
 	struct probe_set *probes;
 	const struct log *log;
+	/* Uploads to a peer that is dead, back, or out of reach; may be NULL. Same ctx. */
+	void (*uploads)(void *ctx, const struct roster_peer *peer);
 	void (*subscriber)(void *ctx, const struct react_outcome *outcome);
 	void *subscriber_ctx;
 };

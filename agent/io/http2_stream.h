@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 #include "http2.h"
 #include "http2_head.h"
@@ -27,6 +28,8 @@ enum {
 	HTTP2_STREAM_QUEUE_BYTES_MAX = 5 << 20,
 	/* What all of a connection may, once there is something. */
 	HTTP2_STREAMS_QUEUE_BYTES_MAX = 4 << 20,
+	/* With no more than that left, who was refused is told that there is room. */
+	HTTP2_STREAM_LOW_BYTES = 128 << 10,
 };
 
 /*
@@ -41,6 +44,12 @@ struct http2_stream_callbacks {
 	void (*on_data)(void *ctx, const uint8_t *data, size_t len);
 	/* The peer has said all that it will. */
 	void (*on_end)(void *ctx);
+	/*
+	 * What http2_stream_send() refused (-ENOBUFS), or http2_stream_await_room() asked for, has
+	 * room now, whoever of the connection has made it. Once for each time, and in the order in
+	 * which the streams began to wait; who then takes all of it lets the others wait on.
+	 */
+	void (*on_room)(void *ctx);
 	/*
 	 * Once, last: both sides are done (0), the stream was reset (its RFC 9113 code) or the
 	 * connection has ended (HTTP2_STREAM_LOST). `stream` is gone when this returns. Comes also
@@ -85,14 +94,22 @@ int http2_stream_respond(struct http2_stream *stream, const struct http2_field *
 
 /*
  * Queues a copy of `data`, all or nothing. 0, -ENOBUFS when there is no http2_stream_room() for it,
- * -EPIPE after
- * http2_stream_end(), -ENOMEM.
+ * and on_room tells when there is; -EPIPE after http2_stream_end(), -ENOMEM. The second queues
+ * several pieces as one.
  */
 int http2_stream_send(struct http2_stream *stream, const void *data, size_t len);
+int http2_stream_sendv(struct http2_stream *stream, const struct iovec *parts, size_t count);
 
 /* Bytes that have not left for the connection yet; and how many may be queued now. */
 size_t http2_stream_queued(const struct http2_stream *stream);
 size_t http2_stream_room(const struct http2_stream *stream);
+
+/*
+ * For owners who refuse themselves more than http2_stream_send() does: on_room comes when at most
+ * `queued` bytes are queued and there is http2_stream_room() for `len` more, which must not be more
+ * than HTTP2_STREAM_QUEUE_BYTES_MAX. Of several askings the last counts.
+ */
+void http2_stream_await_room(struct http2_stream *stream, size_t queued, size_t len);
 
 /* Of one stream. */
 enum { HTTP2_TRAILERS_MAX = 2, HTTP2_TRAILER_BYTES_MAX = 1024 };

@@ -75,8 +75,12 @@ struct conn_hooks {
 	void (*refused)(void *ctx, const struct sockaddr_storage *from, const char *reason);
 	/* A PONG of the cache's own PINGs is late, or none is late any more. */
 	void (*late)(void *ctx, struct roster_peer *peer, bool late);
-	/* Somebody asks something on an accepted connection; see http2_callbacks.on_request. */
-	void (*request)(void *ctx, struct http2_stream *stream, const struct http2_head *head);
+	/*
+	 * Somebody asks something on an accepted connection; see http2_callbacks.on_request. @peer:
+	 * whose certificate it is; NULL: a client's.
+	 */
+	void (*request)(void *ctx, const struct roster_peer *peer, struct http2_stream *stream,
+			const struct http2_head *head);
 	/*
 	 * May one whose certificate is of @name, which is no peer, ask on connections of its own?
 	 * NULL: no. At most CONN_CLIENTS_MAX such connections are there at once.

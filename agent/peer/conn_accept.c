@@ -119,7 +119,7 @@ static void on_request(void *ctx, struct http2_stream *stream, const struct http
 	const struct conn_cache *cache = conn_line_cache(conn);
 
 	if (!conn->ended && cache->hooks->request)
-		cache->hooks->request(cache->ctx, stream, head);
+		cache->hooks->request(cache->ctx, conn->peer, stream, head);
 }
 
 static void on_close(void *ctx, int err, const char *reason)

@@ -50,7 +50,7 @@ static void on_request(void *ctx, struct http2_stream *stream, const struct http
 {
 	struct guest *guest = ctx;
 
-	serve_request(guest->local->serve, guest->local->door, stream, head);
+	serve_request(guest->local->serve, guest->local->door, NULL, stream, head);
 }
 
 static void on_close(void *ctx, int err, const char *reason)

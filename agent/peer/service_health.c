@@ -171,8 +171,8 @@ static void run_watch(void *ctx, struct serve_call *call, const uint8_t *bytes, 
 }
 
 static const struct serve_method methods[] = {
-	{"/grpc.health.v1.Health/Check", run_check},
-	{"/grpc.health.v1.Health/Watch", run_watch},
+	{.path = "/grpc.health.v1.Health/Check", .run = run_check},
+	{.path = "/grpc.health.v1.Health/Watch", .run = run_watch},
 };
 
 int service_health_open(struct service_health **health, struct serve *serve,

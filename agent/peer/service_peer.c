@@ -85,9 +85,9 @@ static void run_ping(void *ctx, struct serve_call *call, const uint8_t *bytes, s
 }
 
 static const struct serve_method methods[] = {
-	{"/knell.v1.Peer/ServerInfo", run_server_info},
-	{"/knell.v1.Peer/StorageInfo", run_storage_info},
-	{"/knell.v1.Peer/Ping", run_ping},
+	{.path = "/knell.v1.Peer/ServerInfo", .run = run_server_info},
+	{.path = "/knell.v1.Peer/StorageInfo", .run = run_storage_info},
+	{.path = "/knell.v1.Peer/Ping", .run = run_ping},
 };
 
 int service_peer_open(struct service_peer **service, struct serve *serve, const char *name,

@@ -193,7 +193,7 @@ static void run_verdicts(void *ctx, struct serve_call *call, const uint8_t *byte
 }
 
 static const struct serve_method methods[] = {
-	{"/knell.v1.Peer/Verdicts", run_verdicts},
+	{.path = "/knell.v1.Peer/Verdicts", .run = run_verdicts},
 };
 
 int service_verdicts_open(struct service_verdicts **service, struct loop *loop, struct serve *serve,

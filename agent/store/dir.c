@@ -20,10 +20,7 @@
 #include <unistd.h>
 #include "store/dir_inner.h"
 
-/*
- * A version is the time in ms, then a count within it: 44 and 12 bits, the last 8 are kept free for
- * who gave it out.
- */
+/* A version is the time in ms, then a count within it, then who gave it out: 44, 12 and 8 bits. */
 #define VERSION_MS_SHIFT 20
 #define VERSION_STEP	 (UINT64_C(1) << 8)
 
@@ -43,13 +40,49 @@ uint64_t dir_now_ms(void)
 	return (uint64_t)now.tv_sec * MS_PER_S + (uint64_t)now.tv_nsec / NS_PER_MS;
 }
 
+uint64_t dir_version_at(uint64_t unix_ms)
+{
+	return unix_ms << VERSION_MS_SHIFT;
+}
+
 uint64_t dir_tick(struct dir *dir)
 {
-	uint64_t by_time = dir_now_ms() << VERSION_MS_SHIFT;
+	uint64_t by_time = dir_version_at(dir_now_ms());
 
 	/* A clock that was set back does not make an old version out of a new one. */
-	dir->clock = by_time > dir->clock ? by_time : dir->clock + VERSION_STEP;
+	if (by_time <= dir->clock)
+		by_time = (dir->clock & ~(VERSION_STEP - 1)) + VERSION_STEP;
+	dir->clock = by_time | dir->node;
 	return dir->clock;
+}
+
+void dir_observe(struct dir *dir, uint64_t version)
+{
+	if (version > dir->clock)
+		dir->clock = version;
+}
+
+uint64_t dir_clock(const struct dir *dir)
+{
+	return dir->clock;
+}
+
+const char *dir_drive_id(const struct dir *dir)
+{
+	const struct index_drive *drive = index_drive(dir->index);
+
+	return drive ? drive->id : "";
+}
+
+void dir_join(struct dir *dir, struct quorum *quorum, unsigned int node)
+{
+	dir->quorum = quorum;
+	dir->node = (uint8_t)node;
+}
+
+void dir_part(struct dir *dir)
+{
+	dir->quorum = NULL;
 }
 
 static void free_dir(struct loop_task *task)
@@ -85,8 +118,7 @@ static int open_drive(struct dir *dir)
 	dir->data_fd = fcntl(drive->data_fd, F_DUPFD_CLOEXEC, 0);
 	if (dir->tmp_fd < 0 || dir->data_fd < 0)
 		return -errno;
-	if (drive->clock > dir->clock)
-		dir->clock = drive->clock;
+	dir_observe(dir, drive->clock);
 	dir_shelves_open(dir, drive->shelf);
 	dir_sweep_soon(dir);
 	return 0;
@@ -110,12 +142,14 @@ static void close_dir(struct store *store)
 		return;
 	dir->closed = true;
 	dir_enter(dir);
+	dir_call_close_all(dir);
 	index_close(dir->index);
 	hash_close(dir->hashes);
 	dir_put_close_all(dir);
 	dir_file_close_all(dir);
 	dir_get_close_all(dir);
 	dir_sweep_close(dir);
+	dir_purge_close(dir);
 	dir_shelves_close(dir);
 	dir_leave(dir);
 }
@@ -164,8 +198,10 @@ int dir_open(struct store **store, struct loop *loop, const char *path, dir_open
 	TAILQ_INIT(&dir->waiting_for_air);
 	LIST_INIT(&dir->puts);
 	LIST_INIT(&dir->gets);
+	LIST_INIT(&dir->waiting);
 	dir_shelves_init(dir);
 	dir_sweep_init(dir);
+	dir_purge_open(dir);
 	err = hash_open(&dir->hashes, loop);
 	if (!err)
 		err = index_open(&dir->index, loop, path, on_opened, dir);

@@ -220,6 +220,11 @@ int dir_file_write(struct dir_file *file, const void *data, size_t len)
 	return 0;
 }
 
+bool dir_file_has_room(const struct dir_file *file, size_t len)
+{
+	return len <= room(file);
+}
+
 void dir_file_keep(struct dir_file *file)
 {
 	file->keeping = true;
@@ -231,7 +236,11 @@ void dir_file_keep(struct dir_file *file)
 
 struct index_file dir_file_result(const struct dir_file *file)
 {
-	return (struct index_file){.id = file->number, .size_bytes = file->size_bytes};
+	return (struct index_file){
+		.id = file->number,
+		.size_bytes = file->size_bytes,
+		.settled = dir_shelf_settled(file->dir),
+	};
 }
 
 int dir_file_etag(struct dir_file *file, char etag[STORE_ETAG_BYTES])

@@ -10,9 +10,10 @@
 #ifndef KNELL_STORE_DIR_FILE_H
 #define KNELL_STORE_DIR_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "store/index_object.h"
+#include "store/index_entry.h"
 
 struct dir;
 struct dir_file;
@@ -42,10 +43,13 @@ void dir_file_open(struct dir_file *file);
 /** dir_file_write - copy @len bytes, at most STORE_CHUNK_BYTES. 0, -ENOBUFS, or what failed. */
 int dir_file_write(struct dir_file *file, const void *data, size_t len);
 
+/** dir_file_has_room - dir_file_write() of @len bytes will not say -ENOBUFS. */
+bool dir_file_has_room(const struct dir_file *file, size_t len);
+
 /** dir_file_keep - that was all: make it durable. */
 void dir_file_keep(struct dir_file *file);
 
-/** dir_file_result - after `kept`: number and size; number 0: empty, and there is no file. */
+/** dir_file_result - after `kept`: number, size and what is settled; number 0: empty, no file. */
 struct index_file dir_file_result(const struct dir_file *file);
 
 /** dir_file_etag - after `kept`, once: the MD5 in hex. 0 or a negative errno. */

@@ -38,13 +38,16 @@ struct dir_get {
 	size_t len;
 	uint64_t offset; /* in the file */
 	char path[SHELF_PATH_BYTES];
-	char key[STORE_KEY_BYTES_MAX + 1];
+	struct index_name name;
+	struct quorum_wait wait; /* for bytes that are away */
+	bool fetching;
 };
 
 struct finding {
 	struct dir_call call; /* first */
 	struct dir_get *get;  /* on the loop only; NULL: closed */
 	struct index_found found;
+	uint64_t version; /* 0: whichever is there */
 };
 
 /* ---- pins ---- */
@@ -97,6 +100,7 @@ static void free_get(struct dir_get *get)
 		get->owner->request.engine = NULL;
 	if (get->pinned)
 		unpin_version(get->dir, get->found.version);
+	quorum_forget(&get->wait);
 	file_close(get->dir->loop, get->fd);
 	index_found_free(&get->found);
 	free(get->buffer);
@@ -107,7 +111,11 @@ static int run_finding(struct index_call *base, struct index_db *db)
 {
 	struct finding *finding = LOOP_OWNER(base, struct finding, call.base);
 
-	return index_object_find(db, &finding->call.place, &finding->found);
+	const struct index_name *name = &finding->call.applied.entry.name;
+
+	if (finding->version)
+		return index_object_find_version(db, name, finding->version, &finding->found);
+	return index_object_find(db, name, &finding->found);
 }
 
 static void drop_finding(struct index_call *base)
@@ -115,13 +123,13 @@ static void drop_finding(struct index_call *base)
 	struct finding *finding = LOOP_OWNER(base, struct finding, call.base);
 
 	index_found_free(&finding->found);
-	free(finding);
+	dir_call_free(&finding->call);
 }
 
 static void fill_object(struct store_object *object, const struct dir_get *get)
 {
 	*object = (struct store_object){
-		.key = get->key,
+		.key = get->name.key,
 		.size_bytes = get->found.size_bytes,
 		.modified_ms = get->found.modified_ms,
 		.meta = {.pairs = get->found.meta, .bytes = get->found.meta_bytes},
@@ -142,7 +150,7 @@ static void took_finding(struct dir_call *call, int err)
 	owner = get->owner;
 	get->finding = NULL;
 	get->found = finding->found;
-	free(finding);
+	dir_call_free(call);
 	if (!err) {
 		err = pin_version(get->dir, get->found.version);
 		get->pinned = !err;
@@ -154,9 +162,9 @@ static void took_finding(struct dir_call *call, int err)
 	owner->request.done(&owner->request, err);
 }
 
-int dir_get_begin(struct store *store, const char *bucket, const char *key, struct store_get *owner)
+static int begin(struct dir *dir, const struct index_name *name, uint64_t version,
+		 struct store_get *owner)
 {
-	struct dir *dir = dir_of(store);
 	struct dir_get *get = calloc(1, sizeof(*get));
 	struct finding *finding =
 		dir_call_new(dir, sizeof(*finding), NULL, run_finding, took_finding);
@@ -168,7 +176,9 @@ int dir_get_begin(struct store *store, const char *bucket, const char *key, stru
 		return -ENOMEM;
 	}
 	finding->call.base.drop = drop_finding;
-	dir_call_place(&finding->call, bucket, key);
+	finding->call.applied.entry.name = *name;
+	finding->call.local = version != 0;
+	finding->version = version;
 	err = dir_call_submit(&finding->call);
 	if (err) {
 		free(get);
@@ -181,9 +191,24 @@ int dir_get_begin(struct store *store, const char *bucket, const char *key, stru
 	get->fd = -1;
 	LIST_INSERT_HEAD(&dir->gets, get, entry);
 	owner->request.engine = get;
-	/* store.c has looked at its length. */
-	(void)!dir_copy(get->key, sizeof(get->key), key);
+	get->name = *name;
 	return 0;
+}
+
+int dir_get_begin(struct store *store, const char *bucket, const char *key, struct store_get *owner)
+{
+	struct index_name name = {.kind = INDEX_OBJECT};
+
+	/* store.c has looked at their lengths. */
+	(void)!dir_copy(name.bucket, sizeof(name.bucket), bucket);
+	(void)!dir_copy(name.key, sizeof(name.key), key);
+	return begin(dir_of(store), &name, 0, owner);
+}
+
+int dir_get_version(struct dir *dir, const struct index_name *name, uint64_t version,
+		    struct store_get *owner)
+{
+	return version ? begin(dir, name, version, owner) : -ENOENT;
 }
 
 /* ---- reading it ---- */
@@ -235,6 +260,40 @@ static void on_opened(struct file_op *op, ssize_t res)
 		read_chunk(get);
 }
 
+/* Its bytes have not come here yet: another node has them. */
+static void on_fetched(struct quorum_wait *wait, int err)
+{
+	struct dir_get *get = LOOP_OWNER(wait, struct dir_get, wait);
+
+	get->fetching = false;
+	tell(get, err ? err : (ssize_t)get->len);
+}
+
+static int fetch_chunk(struct dir_get *get, uint64_t offset, size_t len)
+{
+	struct quorum *quorum = get->dir->quorum;
+	int err;
+
+	if (!quorum)
+		return -EAGAIN;
+	get->len = len < STORE_CHUNK_BYTES ? len : STORE_CHUNK_BYTES;
+	get->buffer = malloc(get->len);
+	if (!get->buffer)
+		return -ENOMEM;
+	get->wait.done = on_fetched;
+	err = quorum->ops->fetch(quorum, &get->name, get->found.version, offset, get->buffer,
+				 get->len, &get->wait);
+	if (err) {
+		free(get->buffer);
+		get->buffer = NULL;
+		return err;
+	}
+	get->fetching = true;
+	get->reading = true;
+	dir_enter(get->dir);
+	return 0;
+}
+
 static void close_file(struct dir_get *get)
 {
 	file_close(get->dir->loop, get->fd);
@@ -277,6 +336,8 @@ int dir_get_read(struct store *store, struct store_get *owner, uint64_t offset, 
 		return -EINVAL;
 	if (get->reading)
 		return -EALREADY;
+	if (get->found.away)
+		return fetch_chunk(get, offset, len);
 	if (!get->file_begin && !get->file && !adds_up(&get->found))
 		return -EBADMSG;
 	go_to(get, offset);
@@ -301,6 +362,12 @@ int dir_get_read(struct store *store, struct store_get *owner, uint64_t offset, 
 
 static void close_get(struct dir_get *get)
 {
+	if (get->fetching) {
+		quorum_forget(&get->wait);
+		get->fetching = false;
+		get->reading = false;
+		dir_leave(get->dir);
+	}
 	if (!get->reading) {
 		free_get(get);
 		return;

@@ -16,7 +16,6 @@ struct listing {
 		struct index_objects_query objects;
 		struct index_uploads_query uploads;
 		struct {
-			uint64_t upload;
 			unsigned int after;
 			size_t max;
 		} parts;
@@ -33,7 +32,7 @@ static void drop_listing(struct index_call *base)
 	struct listing *listing = listing_of(base);
 
 	index_page_free(&listing->page);
-	free(listing);
+	dir_call_free(&listing->call);
 }
 
 static struct listing *new_listing(struct store *store, struct store_request *request,
@@ -134,8 +133,8 @@ static int run_parts(struct index_call *base, struct index_db *db)
 {
 	struct listing *listing = listing_of(base);
 
-	return index_list_parts(db, &listing->call.place, listing->parts.upload,
-				listing->parts.after, listing->parts.max, &listing->page);
+	return index_list_parts(db, &listing->call.applied.entry.name, listing->parts.after,
+				listing->parts.max, &listing->page);
 }
 
 static void finish_parts(struct dir_call *call, int err)
@@ -163,8 +162,8 @@ int dir_part_list(struct store *store, const char *bucket, const char *key, cons
 	listing = new_listing(store, &list->request, run_parts, finish_parts);
 	if (!listing)
 		return -ENOMEM;
-	dir_call_place(&listing->call, bucket, key);
-	listing->parts.upload = id;
+	dir_call_name(&listing->call, INDEX_UPLOAD, bucket, key);
+	listing->call.applied.entry.name.upload = id;
 	listing->parts.after = list->after;
 	listing->parts.max = list->max;
 	return dir_call_submit(&listing->call);

@@ -4,9 +4,11 @@
  *
  * Room: store.
  *
- * Happy path: while the bytes go to a file (dir_file), the index is asked whether the bucket, or
- * the upload, exists at all; committed: the file is made durable, then its row; then `done`.
- * Failure modes:
+ * Happy path: while the bytes go to a file (dir_file), and to the quorum's other nodes, the index
+ * is asked whether the bucket, or the upload, exists at all; committed: the file is made durable,
+ * here and on enough others; then it gets a version greater than any of theirs, and its row, here
+ * and there at the same time; then `done`. Failure modes:
+ * - Too few others are left: told by `failed` at once. A few less than all: nobody notices.
  * - There is no such bucket: told by `failed` long before a large body has come.
  * - The file or the row fails: the file is removed, what was there under the name stays.
  * - The commit of the row ends in doubt: the file stays for recovery to judge.
@@ -19,19 +21,26 @@
 
 struct check;
 struct row;
+struct dir_put;
+
+static void begin_row_if_all(struct dir_put *put);
 
 struct dir_put {
 	LIST_ENTRY(dir_put) entry;
 	struct dir *dir;
 	struct store_put *owner;
 	struct dir_file *file;
-	struct check *check; /* under way */
-	struct row *row;     /* under way */
-	int err;	     /* that it cannot go on with, told by `failed` */
+	struct quorum_copy *copy; /* on the other nodes; NULL: there are none */
+	struct check *check;	  /* under way */
+	struct row *row;	  /* under way */
+	int err;		  /* that it cannot go on with, told by `failed` */
 	bool committing;
-	uint64_t upload; /* 0: an object */
-	unsigned int number;
-	struct index_place place;
+	bool kept, copy_kept;	    /* durable here; on enough others */
+	bool settled, copy_applied; /* has its row here; on enough others */
+	uint64_t id;
+	uint64_t began_ns;
+	uint64_t bytes;		/* taken so far */
+	struct index_name name; /* an object or a part */
 	size_t meta_bytes;
 	char meta[];
 };
@@ -40,7 +49,6 @@ struct dir_put {
 struct check {
 	struct dir_call call; /* first */
 	struct dir_put *put;  /* on the loop only; NULL: given up */
-	uint64_t upload;
 };
 
 /* Makes the row. Has its file until it is settled, so that the put may be given up meanwhile. */
@@ -48,11 +56,8 @@ struct row {
 	struct dir_call call; /* first */
 	struct dir_put *put;  /* on the loop only; NULL: given up */
 	struct dir_file *file;
-	struct index_record record;
-	uint64_t upload;
-	unsigned int number;
-	size_t meta_bytes;
-	char meta[];
+	struct index_file result;
+	bool mirrored;
 };
 
 static void free_put(struct dir_put *put)
@@ -64,6 +69,8 @@ static void free_put(struct dir_put *put)
 		put->row->put = NULL;
 	if (put->owner)
 		put->owner->request.engine = NULL;
+	if (put->copy)
+		put->dir->quorum->ops->copy_drop(put->copy);
 	dir_file_drop(put->file);
 	free(put);
 }
@@ -81,7 +88,9 @@ static void fail(struct dir_put *put, int err)
 	if (put->err)
 		return;
 	put->err = err;
-	if (put->owner->failed)
+	if (put->committing)
+		finish(put, err);
+	else if (put->owner->failed)
 		put->owner->failed(put->owner, err);
 }
 
@@ -90,12 +99,10 @@ static void fail(struct dir_put *put, int err)
 static int run_check(struct index_call *base, struct index_db *db)
 {
 	struct check *check = LOOP_OWNER(base, struct check, call.base);
-	int64_t bucket;
+	const struct index_name *name = &check->call.applied.entry.name;
 
-	if (check->upload)
-		return index_upload_find(db, &check->call.place, check->upload);
-	bucket = index_bucket_id(db, check->call.place.bucket);
-	return bucket < 0 ? (int)bucket : 0;
+	return name->kind == INDEX_PART ? index_upload_live(db, name)
+					: index_bucket_live(db, name->bucket);
 }
 
 static void took_check(struct dir_call *call, int err)
@@ -103,7 +110,7 @@ static void took_check(struct dir_call *call, int err)
 	struct check *check = LOOP_OWNER(call, struct check, call);
 	struct dir_put *put = check->put;
 
-	free(check);
+	dir_call_free(call);
 	if (!put)
 		return;
 	put->check = NULL;
@@ -111,6 +118,7 @@ static void took_check(struct dir_call *call, int err)
 		/* A small one may be on its way to its row already. */
 		if (put->file)
 			dir_file_open(put->file);
+		begin_row_if_all(put);
 		return;
 	}
 	dir_file_drop(put->file);
@@ -128,8 +136,7 @@ static int begin_check(struct dir_put *put)
 
 	if (!check)
 		return -ENOMEM;
-	check->call.place = put->place;
-	check->upload = put->upload;
+	check->call.applied.entry.name = put->name;
 	check->put = put;
 	err = dir_call_submit(&check->call);
 	if (!err)
@@ -139,69 +146,92 @@ static int begin_check(struct dir_put *put)
 
 /* ---- the row ---- */
 
+/*
+ * What a peer has put there a moment later may have come first: then that stands, and ours has been
+ * acknowledged and overwritten.
+ */
+static int take_own(struct row *row, struct index_db *db)
+{
+	const struct index_entry *entry = &row->call.applied.entry;
+	enum index_applied how;
+	int err = index_entry_apply(db, entry, &row->result, &how, &row->call.garbage);
+
+	if (!err && how == INDEX_STALE && entry->name.kind == INDEX_PART)
+		err = index_upload_live(db, &entry->name);
+	return err;
+}
+
 static int run_row(struct index_call *base, struct index_db *db)
 {
 	struct row *row = LOOP_OWNER(base, struct row, call.base);
-	const struct store_meta meta = {.pairs = row->meta, .bytes = row->meta_bytes};
+	struct index_change *change = &row->call.applied;
 
-	if (row->upload)
-		return index_part_put(db, &row->call.place, row->upload, row->number, &row->record,
-				      &row->call.garbage);
-	return index_object_put(db, &row->call.place, &row->record, &meta, &row->call.garbage);
+	if (row->mirrored)
+		return take_own(row, db);
+	if (change->entry.name.kind == INDEX_PART)
+		return index_part_put(db, change, &row->result, &row->call.garbage);
+	return index_object_put(db, change, &row->result, &row->call.garbage);
 }
 
-static void settle_file(const struct row *row, int err)
+static void finish_if_all(struct dir_put *put)
 {
-	if (!err)
-		dir_file_settle(row->file);
-	else if (row->call.base.unsure)
-		dir_file_leave(row->file);
-	else
-		dir_file_drop(row->file);
+	if (put->settled && (!put->copy || put->copy_applied))
+		finish(put, 0);
 }
 
 static void took_row(struct dir_call *call, int err)
 {
 	struct row *row = LOOP_OWNER(call, struct row, call);
+	const struct index_entry *entry = &call->applied.entry;
 	struct dir_put *put = row->put;
 
-	settle_file(row, err);
+	dir_row_settle(call, row->file, err);
 	if (put) {
 		put->row = NULL;
-		memcpy(put->owner->etag, row->record.etag, sizeof(put->owner->etag));
-		put->owner->modified_ms = row->record.modified_ms;
+		memcpy(put->owner->etag, entry->etag, sizeof(put->owner->etag));
+		put->owner->modified_ms = entry->modified_ms;
 	}
-	free(row);
-	if (put)
+	dir_call_free(call);
+	if (put && err)
 		finish(put, err);
+	if (!put || err)
+		return;
+	put->settled = true;
+	finish_if_all(put);
+}
+
+/* What will stand in the row. */
+static int fill_row(struct row *row, const struct dir_put *put)
+{
+	const struct store_meta meta = {.pairs = put->meta, .bytes = put->meta_bytes};
+	struct index_entry *entry = &row->call.applied.entry;
+	int err = dir_call_meta(&row->call, &meta);
+
+	row->result = dir_file_result(put->file);
+	entry->name = put->name;
+	entry->size_bytes = row->result.size_bytes;
+	dir_call_decide(&row->call);
+	dir_call_stamp(&row->call);
+	/* The check has caught up; the others are told by the copy. */
+	row->call.local = true;
+	row->mirrored = put->copy != NULL;
+	return err ? err : dir_file_etag(put->file, entry->etag);
 }
 
 static int begin_row(struct dir_put *put)
 {
-	struct row *row =
-		dir_call_new(put->dir, sizeof(*row) + put->meta_bytes, NULL, run_row, took_row);
+	struct row *row = dir_call_new(put->dir, sizeof(*row), NULL, run_row, took_row);
 	int err;
 
 	if (!row)
 		return -ENOMEM;
-	row->call.base.changes = true;
-	row->call.place = put->place;
 	row->put = put;
 	row->file = put->file;
-	row->upload = put->upload;
-	row->number = put->number;
-	row->meta_bytes = put->meta_bytes;
-	memcpy(row->meta, put->meta, put->meta_bytes);
-	row->record = (struct index_record){
-		.version = dir_tick(put->dir),
-		.modified_ms = dir_now_ms(),
-		.settled = dir_shelf_settled(put->dir),
-		.file = dir_file_result(put->file),
-	};
-	row->record.size_bytes = row->record.file.size_bytes;
-	err = dir_file_etag(put->file, row->record.etag);
+	err = fill_row(row, put);
+	if (!err && put->copy)
+		err = put->dir->quorum->ops->copy_commit(put->copy, &row->call.applied.entry);
 	if (err) {
-		free(row);
+		dir_call_free(&row->call);
 		return err;
 	}
 	err = dir_call_submit(&row->call);
@@ -213,6 +243,17 @@ static int begin_row(struct dir_put *put)
 }
 
 /* ---- the bytes ---- */
+
+static void begin_row_if_all(struct dir_put *put)
+{
+	int err;
+
+	if (!put->kept || put->row || (put->copy && (!put->copy_kept || put->check)))
+		return;
+	err = begin_row(put);
+	if (err)
+		finish(put, err);
+}
 
 static void on_room(void *ctx)
 {
@@ -231,11 +272,36 @@ static void on_kept(void *ctx, int err)
 {
 	struct dir_put *put = ctx;
 
-	if (!err)
-		err = begin_row(put);
-	if (err)
+	if (err) {
 		finish(put, err);
+		return;
+	}
+	put->kept = true;
+	begin_row_if_all(put);
 }
+
+static void on_copy_kept(void *ctx)
+{
+	struct dir_put *put = ctx;
+
+	put->copy_kept = true;
+	begin_row_if_all(put);
+}
+
+static void on_copy_applied(void *ctx)
+{
+	struct dir_put *put = ctx;
+
+	put->copy_applied = true;
+	finish_if_all(put);
+}
+
+static const struct quorum_copy_events copy_events = {
+	.room = on_room,
+	.failed = on_failed,
+	.kept = on_copy_kept,
+	.applied = on_copy_applied,
+};
 
 static const struct dir_file_events file_events = {
 	.room = on_room,
@@ -253,9 +319,12 @@ static struct dir_put *new_put(struct dir *dir, const char *bucket, const char *
 		return NULL;
 	put->dir = dir;
 	put->owner = owner;
+	put->id = ++dir->put_ids;
+	put->began_ns = loop_now_ns(dir->loop);
+	put->name.kind = INDEX_OBJECT;
 	/* store.c has looked at their lengths. */
-	(void)!dir_copy(put->place.bucket, sizeof(put->place.bucket), bucket);
-	(void)!dir_copy(put->place.key, sizeof(put->place.key), key);
+	(void)!dir_copy(put->name.bucket, sizeof(put->name.bucket), bucket);
+	(void)!dir_copy(put->name.key, sizeof(put->name.key), key);
 	put->meta_bytes = meta_bytes;
 	if (meta_bytes)
 		memcpy(put->meta, meta->pairs, meta_bytes);
@@ -266,9 +335,13 @@ static struct dir_put *new_put(struct dir *dir, const char *bucket, const char *
 
 static int start(struct dir_put *put)
 {
-	int err =
-		dir_file_begin(put->dir, &file_events, put, put->owner->expected_bytes, &put->file);
+	uint64_t expected_bytes = put->owner->expected_bytes;
+	struct quorum *quorum = put->dir->quorum;
+	int err = dir_file_begin(put->dir, &file_events, put, expected_bytes, &put->file);
 
+	if (!err && quorum)
+		err = quorum->ops->copy(quorum, &put->name, expected_bytes, &copy_events, put,
+					&put->copy);
 	if (!err)
 		err = begin_check(put);
 	if (err)
@@ -295,8 +368,9 @@ int dir_part_begin(struct store *store, const char *bucket, const char *key, con
 	put = new_put(dir_of(store), bucket, key, NULL, owner);
 	if (!put)
 		return -ENOMEM;
-	put->upload = id;
-	put->number = number;
+	put->name.kind = INDEX_PART;
+	put->name.upload = id;
+	put->name.number = number;
 	return start(put);
 }
 
@@ -308,6 +382,7 @@ static uint64_t written_bytes(const struct dir_put *put)
 int dir_put_write(struct store *store, struct store_put *owner, const void *data, size_t len)
 {
 	struct dir_put *put = owner->request.engine;
+	int err = 0;
 
 	(void)store;
 	if (!put || put->committing)
@@ -316,7 +391,13 @@ int dir_put_write(struct store *store, struct store_put *owner, const void *data
 		return put->err;
 	if (owner->expected_bytes && len > owner->expected_bytes - written_bytes(put))
 		return -EINVAL;
-	return dir_file_write(put->file, data, len);
+	if (put->copy && dir_file_has_room(put->file, len))
+		err = put->dir->quorum->ops->copy_write(put->copy, data, len);
+	if (!err)
+		err = dir_file_write(put->file, data, len);
+	if (!err)
+		put->bytes += len;
+	return err;
 }
 
 int dir_put_commit(struct store *store, struct store_put *owner)
@@ -336,6 +417,8 @@ int dir_put_commit(struct store *store, struct store_put *owner)
 	}
 	put->committing = true;
 	dir_file_keep(put->file);
+	if (put->copy)
+		put->dir->quorum->ops->copy_keep(put->copy);
 	return 0;
 }
 
@@ -355,6 +438,52 @@ void dir_put_close_all(struct dir *dir)
 		/* The index is closed: its calls are gone. A row's file is dir_file's to end. */
 		put->check = NULL;
 		put->row = NULL;
+		/* And the quorum, with its copies. */
+		put->copy = NULL;
 		free_put(put);
 	}
+}
+
+/* ---- for people ---- */
+
+static void describe(const struct dir_put *put, struct dir_upload *upload)
+{
+	*upload = (struct dir_upload){
+		.id = put->id,
+		.bucket = put->name.bucket,
+		.key = put->name.key,
+		.part = put->name.number,
+		.expected_bytes = put->owner->expected_bytes,
+		.began_ns = put->began_ns,
+		.committing = put->committing,
+		.bytes = put->bytes,
+	};
+	if (put->copy)
+		upload->replica_count = put->dir->quorum->ops->copy_replicas(
+			put->copy, upload->replicas, QUORUM_OTHERS_MAX);
+}
+
+void dir_upload_each(struct store *store, void (*visit)(void *ctx, const struct dir_upload *upload),
+		     void *ctx)
+{
+	const struct dir_put *put;
+	struct dir_upload upload;
+
+	LIST_FOREACH(put, &dir_of(store)->puts, entry) {
+		describe(put, &upload);
+		visit(ctx, &upload);
+	}
+}
+
+int dir_upload_cancel(struct store *store, uint64_t id)
+{
+	struct dir_put *put;
+
+	LIST_FOREACH(put, &dir_of(store)->puts, entry) {
+		if (put->id != id)
+			continue;
+		fail(put, -ECANCELED);
+		return 0;
+	}
+	return -ENOENT;
 }

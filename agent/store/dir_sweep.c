@@ -50,7 +50,7 @@ static void drop_page(struct index_call *base)
 
 	if (page->data_fd >= 0)
 		close(page->data_fd);
-	free(page);
+	dir_call_free(&page->call);
 }
 
 static struct page *new_page(struct dir *dir, int (*run)(struct index_call *, struct index_db *),
@@ -61,6 +61,7 @@ static struct page *new_page(struct dir *dir, int (*run)(struct index_call *, st
 	if (!page)
 		return NULL;
 	page->call.base.drop = drop_page;
+	page->call.local = true;
 	page->data_fd = -1;
 	return page;
 }

@@ -153,8 +153,8 @@ static void run_round(struct worker_job *job)
 	struct round *round = LOOP_OWNER(job, struct round, job);
 	struct index_db *db = &round->opened->db[round->which];
 	struct index_call *call = STAILQ_FIRST(&round->calls);
-	int err =
-		index_db_run(db, round->which == CHANGING ? SQL_BEGIN_CHANGING : SQL_BEGIN_ASKING);
+	int err = round->which == CHANGING ? index_db_begin_changing(db)
+					   : index_db_run(db, SQL_BEGIN_ASKING);
 
 	if (err) {
 		fail_all(round, err, false);

@@ -13,7 +13,7 @@
 #include <sqlite3.h>
 
 #define INDEX_FILE   "index.db"
-#define INDEX_SCHEMA 1 /* PRAGMA user_version; a newer one is refused */
+#define INDEX_SCHEMA 2 /* PRAGMA user_version; any other is refused */
 
 /* The prepared statements; their text stands in index_db.c. */
 enum index_sql {
@@ -27,34 +27,33 @@ enum index_sql {
 	SQL_STATE_READ,
 	SQL_STATE_SHELF,
 	SQL_STATE_ADVANCE,
-	SQL_BUCKET_ID,
-	SQL_BUCKET_INSERT,
-	SQL_BUCKET_DELETE,
+	SQL_ENTRY_FIND,
+	SQL_ENTRY_PUT,
+	SQL_ENTRY_HERE,
+	SQL_ENTRY_FEED,
+	SQL_ENTRY_LAST,
+	SQL_ENTRY_AWAY,
+	SQL_ENTRY_AWAY_COUNT,
+	SQL_ENTRY_PURGE,
 	SQL_BUCKET_LIST,
-	SQL_BUCKET_USED,
-	SQL_BUCKET_UPLOADS,
-	SQL_OBJECT_FIND,
-	SQL_OBJECT_INSERT,
-	SQL_OBJECT_DELETE,
+	SQL_BUCKET_HELD,
 	SQL_OBJECT_LIST,
+	SQL_UPLOAD_LIST,
+	SQL_PART_LIST,
+	SQL_PART_DELETE_ALL,
 	SQL_FILE_INSERT,
 	SQL_FILE_LIST,
 	SQL_FILE_KNOWN,
 	SQL_FILE_RETIRE,
 	SQL_FILE_DELETE,
-	SQL_FILE_HOLDER,
-	SQL_FILE_RETIRE_ONE,
-	SQL_FILE_DELETE_ONE,
-	SQL_UPLOAD_INSERT,
-	SQL_UPLOAD_FIND,
-	SQL_UPLOAD_DELETE,
-	SQL_UPLOAD_LIST,
-	SQL_PART_FIND,
-	SQL_PART_INSERT,
-	SQL_PART_DELETE_ALL,
-	SQL_PART_LIST,
+	SQL_FILE_RETIRE_PARTS,
+	SQL_FILE_DELETE_PARTS,
+	SQL_FILE_HAND_OVER,
+	SQL_GARBAGE_INSERT,
 	SQL_GARBAGE_LIST,
 	SQL_GARBAGE_DELETE,
+	SQL_SEEN_GET,
+	SQL_SEEN_SET,
 	SQL_COUNT
 };
 
@@ -86,6 +85,9 @@ int index_db_step(struct index_db *db, sqlite3_stmt *statement);
 
 /** index_db_run - the statement without parameters. 0 or a negative errno. */
 int index_db_run(struct index_db *db, enum index_sql sql);
+
+/** index_db_begin_changing - begin a transaction that writes. 0 or a negative errno. */
+int index_db_begin_changing(struct index_db *db);
 
 /** index_db_rest - reset every statement, so that none holds a snapshot or someone's memory. */
 void index_db_rest(struct index_db *db);

@@ -14,6 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "store/index_list.h"
+#include "store/index_object.h"
+#include "store/index_row.h"
 #include "store/index_upload.h"
 
 enum { ROWS_AT_FIRST = 16 };
@@ -191,14 +193,14 @@ static int take_key(const struct index_objects_query *query, struct index_page *
 }
 
 /* Reads on from @seek. 2: from where it stands now, 0: the page is complete. */
-static int read_from(struct index_db *db, int64_t bucket, const struct index_objects_query *query,
+static int read_from(struct index_db *db, const struct index_objects_query *query,
 		     struct index_page *page, struct seek *seek)
 {
 	sqlite3_stmt *list = index_db_get(db, SQL_OBJECT_LIST);
 	int got, next = 0;
 	char *key;
 
-	sqlite3_bind_int64(list, 1, bucket);
+	sqlite3_bind_text(list, 1, query->bucket, -1, SQLITE_STATIC);
 	sqlite3_bind_blob(list, 2, seek->bytes ? (const void *)seek->key : "", (int)seek->bytes,
 			  SQLITE_TRANSIENT);
 	while ((got = index_db_step(db, list)) == 1) {
@@ -214,17 +216,17 @@ static int read_from(struct index_db *db, int64_t bucket, const struct index_obj
 int index_list_objects(struct index_db *db, const struct index_objects_query *query,
 		       struct index_page *page)
 {
-	int64_t bucket = index_bucket_id(db, query->bucket);
+	int err = index_bucket_live(db, query->bucket);
 	struct seek seek;
 	int next = 2;
 
-	if (bucket < 0)
-		return (int)bucket;
+	if (err)
+		return err;
 	if (!query->max)
 		return 0;
 	seek_first(&seek, query);
 	while (next == 2 && !seek.over)
-		next = read_from(db, bucket, query, page, &seek);
+		next = read_from(db, query, page, &seek);
 	return next < 0 ? next : 0;
 }
 
@@ -274,8 +276,7 @@ static int add_upload(struct index_page *page, sqlite3_stmt *row)
 	return 0;
 }
 
-static sqlite3_stmt *first_upload(struct index_db *db, int64_t bucket,
-				  const struct index_uploads_query *query)
+static sqlite3_stmt *first_upload(struct index_db *db, const struct index_uploads_query *query)
 {
 	bool from_after = query->key_after[0] && strcmp(query->key_after, query->prefix) >= 0;
 	const char *key = from_after ? query->key_after : query->prefix;
@@ -284,7 +285,7 @@ static sqlite3_stmt *first_upload(struct index_db *db, int64_t bucket,
 
 	if (from_after && !query->id_after)
 		id = INT64_MAX;
-	sqlite3_bind_int64(list, 1, bucket);
+	sqlite3_bind_text(list, 1, query->bucket, -1, SQLITE_STATIC);
 	sqlite3_bind_blob(list, 2, key, (int)strlen(key), SQLITE_STATIC);
 	sqlite3_bind_int64(list, 3, id);
 	return list;
@@ -293,14 +294,13 @@ static sqlite3_stmt *first_upload(struct index_db *db, int64_t bucket,
 int index_list_uploads(struct index_db *db, const struct index_uploads_query *query,
 		       struct index_page *page)
 {
-	int64_t bucket = index_bucket_id(db, query->bucket);
+	int got = index_bucket_live(db, query->bucket);
 	size_t prefix_bytes = strlen(query->prefix);
 	sqlite3_stmt *list;
-	int got;
 
-	if (bucket < 0)
-		return (int)bucket;
-	list = first_upload(db, bucket, query);
+	if (got)
+		return got;
+	list = first_upload(db, query);
 	while (query->max && (got = index_db_step(db, list)) != 0) {
 		if (got < 0)
 			return got;
@@ -318,18 +318,18 @@ int index_list_uploads(struct index_db *db, const struct index_uploads_query *qu
 	return 0;
 }
 
-int index_list_parts(struct index_db *db, const struct index_place *place, uint64_t upload,
-		     unsigned int after, size_t max, struct index_page *page)
+int index_list_parts(struct index_db *db, const struct index_name *name, unsigned int after,
+		     size_t max, struct index_page *page)
 {
-	int got = index_upload_find(db, place, upload);
+	int got = index_upload_live(db, name);
 	sqlite3_stmt *list;
 	struct store_part *grown;
 
 	if (got)
 		return got;
 	list = index_db_get(db, SQL_PART_LIST);
-	sqlite3_bind_int64(list, 1, (sqlite3_int64)upload);
-	sqlite3_bind_int64(list, 2, after);
+	index_row_bind_upload(list, name);
+	sqlite3_bind_int64(list, 4, after);
 	while (max && (got = index_db_step(db, list)) == 1) {
 		page->truncated = page->part_count == max;
 		if (page->truncated)

@@ -2,13 +2,13 @@
 /*
  * index_list.h - pages of buckets, objects, uploads and parts.
  *
- * Room: store. Calls index_db, index_object; blocks, so only inside index_call.run(). Called by the
- * engine.
+ * Room: store. Calls index_object, index_upload, index_row; blocks, so only inside
+ * index_call.run(). Called by the engine.
  */
 #ifndef KNELL_STORE_INDEX_LIST_H
 #define KNELL_STORE_INDEX_LIST_H
 
-#include "store/index_object.h"
+#include "store/index_entry.h"
 
 /* Rows of one kind, owned by the caller, strings and all: index_page_free(). */
 struct index_page {
@@ -55,8 +55,8 @@ struct index_uploads_query {
 int index_list_uploads(struct index_db *db, const struct index_uploads_query *query,
 		       struct index_page *page);
 
-/** index_list_parts - of the upload @upload to @place, numbers above @after. */
-int index_list_parts(struct index_db *db, const struct index_place *place, uint64_t upload,
-		     unsigned int after, size_t max, struct index_page *page);
+/** index_list_parts - of the upload that @name, an upload, stands for; numbers above @after. */
+int index_list_parts(struct index_db *db, const struct index_name *name, unsigned int after,
+		     size_t max, struct index_page *page);
 
 #endif

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -143,6 +144,7 @@ static int read_state(struct index_drive *drive, struct index_db *db, uint64_t *
 	drive->shelf = (uint64_t)sqlite3_column_int64(state, 0);
 	*settled = (uint64_t)sqlite3_column_int64(state, 1);
 	drive->clock = (uint64_t)sqlite3_column_int64(state, 2);
+	snprintf(drive->id, sizeof(drive->id), "%s", (const char *)sqlite3_column_text(state, 3));
 	sqlite3_reset(state);
 	return 0;
 }

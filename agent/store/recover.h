@@ -14,11 +14,14 @@
 #include <stdint.h>
 #include "store/index_db.h"
 
+enum { INDEX_DRIVE_ID_BYTES = 33 };
+
 struct index_drive {
 	int lock_fd; /* held: one agent per drive */
 	int root_fd, tmp_fd, data_fd;
-	uint64_t shelf; /* files of this number and below may exist */
-	uint64_t clock; /* the last version given out */
+	uint64_t shelf;		       /* files of this number and below may exist */
+	uint64_t clock;		       /* the last version given out or heard of */
+	char id[INDEX_DRIVE_ID_BYTES]; /* random, made with the index */
 	/* What recovery removed: begun and never finished. */
 	unsigned int removed_uploads, removed_files;
 };

@@ -70,11 +70,12 @@ static void on_late(void *ctx, struct roster_peer *peer, bool late)
 	(void)late;
 }
 
-static void on_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
+static void on_request(void *ctx, const struct roster_peer *peer, struct http2_stream *stream,
+		       const struct http2_head *head)
 {
 	struct call_pair *pair = ctx;
 
-	serve_request(pair->serve, &pair->door, stream, head);
+	serve_request(pair->serve, &pair->door, peer, stream, head);
 }
 
 static bool on_admits(void *ctx, const char *name)

@@ -153,12 +153,14 @@ static void on_stream_close(void *ctx, int64_t code)
 
 static const struct http2_stream_callbacks stream_callbacks = {.on_close = on_stream_close};
 
-static void on_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
+static void on_request(void *ctx, const struct roster_peer *peer, struct http2_stream *stream,
+		       const struct http2_head *head)
 {
 	const struct http2_field fields[] = {{":status", "200"}, {"grpc-status", "0"}};
 	struct conn_node *node = ctx;
 
 	node->requests++;
+	node->asked_by = peer;
 	snprintf(node->path, sizeof(node->path), "%s", head->value[HTTP2_PATH]);
 	if (node->takes_no_request)
 		return;

@@ -32,11 +32,12 @@ struct conn_node {
 	int lates, late_ends, requests;
 	int last_error;
 	char reason[160];
-	char path[64];	       /* of the last request */
-	const char *admitted;  /* whoever may ask and is no peer */
-	bool takes_no_request; /* as if nobody served */
-	bool keeps_requests;   /* and never answers them */
-	bool takes_any_pong;   /* not only to the PINGs that the tests send */
+	char path[64];			    /* of the last request */
+	const struct roster_peer *asked_by; /* that one */
+	const char *admitted;		    /* whoever may ask and is no peer */
+	bool takes_no_request;		    /* as if nobody served */
+	bool keeps_requests;		    /* and never answers them */
+	bool takes_any_pong;		    /* not only to the PINGs that the tests send */
 	struct sockaddr_storage refused_from;
 	enum conn_role first_role;
 	bool single_flight;

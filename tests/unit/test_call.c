@@ -101,8 +101,9 @@ static void run_hold(void *ctx, struct serve_call *call, const uint8_t *message,
 }
 
 static const struct serve_method methods[] = {
-	{"/test/Echo", run_echo}, {"/test/Stream", run_stream}, {"/test/Fail", run_fail},
-	{"/test/Wide", run_wide}, {"/test/Hold", run_hold},
+	{.path = "/test/Echo", .run = run_echo}, {.path = "/test/Stream", .run = run_stream},
+	{.path = "/test/Fail", .run = run_fail}, {.path = "/test/Wide", .run = run_wide},
+	{.path = "/test/Hold", .run = run_hold},
 };
 
 /* ---- two nodes ---- */

@@ -152,7 +152,7 @@ static void run(void *ctx, struct serve_call *call, const uint8_t *message, size
 	serve_finish(call, GRPC_OK, NULL);
 }
 
-static const struct serve_method methods[] = {{"/storm/Run", run}};
+static const struct serve_method methods[] = {{.path = "/storm/Run", .run = run}};
 
 /* ---- the client ---- */
 

@@ -76,7 +76,8 @@ cluster_endpoint() {
 	esac
 }
 
-# cluster_config HOST PROFILE PER_PEER [EXTRA LINES FOR [node]]
+# cluster_config HOST PROFILE PER_PEER [EXTRA LINES FOR [node]]; a function cluster_more HOST, where there
+# is one, prints further sections.
 cluster_config() {
 	local host=$1 profile=$2 per_peer=$3 extra=${4:-} other
 	{
@@ -100,6 +101,7 @@ cluster_config() {
 			echo "[peer $other]"
 			echo "address = $(cluster_endpoint "$other")"
 		done
+		! declare -F cluster_more >/dev/null || cluster_more "$host"
 	} >"$cluster_dir/$host.conf"
 }
 
