@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/uio.h>
 
 struct sendq_chunk;
 
@@ -29,7 +30,12 @@ int sendq_append(struct sendq *queue, const void *data, size_t len);
  */
 const uint8_t *sendq_front(const struct sendq *queue, size_t *len);
 
-/* The first `len` bytes are gone; `len` is at most what sendq_front() told. */
+/*
+ * The same for as many runs of bytes as there are, `max` at most: how many, in order in parts[].
+ */
+size_t sendq_gather(const struct sendq *queue, struct iovec *parts, size_t max);
+
+/* The first `len` bytes are gone; `len` is at most what was told by the two above. */
 void sendq_taken(struct sendq *queue, size_t len);
 
 /* Empties the queue and frees its memory. */
