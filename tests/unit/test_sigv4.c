@@ -131,7 +131,7 @@ START_TEST(kept_keys)
 	size_t i, day;
 
 	for (i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
-		for (day = 0; day < 2 * KEYRING_KEYS; day++) {
+		for (day = 0; day < (size_t)2 * KEYRING_KEYS; day++) {
 			snprintf(claim.date, sizeof(claim.date), "%08zu", 20150101 + day);
 			sigv4_key(want, secrets[i], &claim);
 			keyring_key(&ring, got, secrets[i], &claim);
