@@ -137,8 +137,8 @@ static enum s3_error check_scope(const struct sigv4_claim *claim, const char *re
 }
 
 enum s3_error s3_auth_check(struct s3_auth *auth, const struct s3_request *request,
-			    const struct s3_credentials *credentials, const char *region,
-			    time_t now)
+			    const struct s3_credentials *credentials, struct keyring *keys,
+			    const char *region, time_t now)
 {
 	struct sigv4_subject subject = {
 		.method = request->head->method,
@@ -167,7 +167,7 @@ enum s3_error s3_auth_check(struct s3_auth *auth, const struct s3_request *reque
 	secret = credentials->secret(credentials, claim.access_key);
 	if (!secret)
 		return S3_INVALID_ACCESS_KEY;
-	sigv4_key(auth->key, secret, &claim);
+	keyring_key(keys, auth->key, secret, &claim);
 	if (!sigv4_request(expected, auth->key, &claim, &subject))
 		return S3_SLOW_DOWN;
 	if (!sigv4_same(expected, claim.signature))

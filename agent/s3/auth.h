@@ -2,13 +2,14 @@
 /*
  * auth.h - who asks, and what the signature says of the body that is still to come.
  *
- * Room: s3. Pure; calls sigv4, request, credentials. Called by call.
+ * Room: s3. Pure; calls sigv4, keyring, request, credentials. Called by call.
  */
 #ifndef KNELL_S3_AUTH_H
 #define KNELL_S3_AUTH_H
 
 #include <time.h>
 #include "s3/credentials.h"
+#include "s3/keyring.h"
 #include "s3/request.h"
 #include "s3/sigv4.h"
 
@@ -33,9 +34,9 @@ struct s3_auth {
 	char signature[SIGV4_HEX_BYTES];
 };
 
-/** s3_auth_check - S3_OK and @auth filled, or why not. */
+/** s3_auth_check - S3_OK and @auth filled, or why not. @keys may be NULL. */
 enum s3_error s3_auth_check(struct s3_auth *auth, const struct s3_request *request,
-			    const struct s3_credentials *credentials, const char *region,
-			    time_t now);
+			    const struct s3_credentials *credentials, struct keyring *keys,
+			    const char *region, time_t now);
 
 #endif

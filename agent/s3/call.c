@@ -102,7 +102,7 @@ static enum s3_error begin(struct s3_call *call, const struct http1_head *head)
 
 	if (!error)
 		error = s3_auth_check(&call->auth, &call->request, context->credentials,
-				      context->region, time(NULL));
+				      &context->keys, context->region, time(NULL));
 	if (!error)
 		error = s3_route(&call->request, &call->operation);
 	if (!error && call->operation->body == S3_BODY_STREAM && !says_length(head))

@@ -57,6 +57,7 @@ struct s3_context {
 	struct loop *loop;
 	struct store *store;
 	const struct s3_credentials *credentials;
+	struct keyring keys;
 	const char *region;
 	const char *domain; /* NULL: buckets in the path only */
 	struct checksum_tables checksums;

@@ -165,6 +165,7 @@ void s3_close(struct s3_server *server)
 	if (!server)
 		return;
 	listen_close(server->listener);
+	keyring_forget(&server->context.keys);
 	for (client = LIST_FIRST(&server->clients); client; client = next) {
 		next = LIST_NEXT(client, entry);
 		client_end(client);

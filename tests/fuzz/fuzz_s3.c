@@ -54,7 +54,8 @@ static void claim(const char *text, bool presigned)
 
 	s3_root_set(&root, "a", "unknown to any input");
 	if (!s3_request_read(&request, &head, NULL))
-		FUZZ_HOLDS(s3_auth_check(&auth, &request, &root.credentials, "r", 1369353600));
+		FUZZ_HOLDS(
+			s3_auth_check(&auth, &request, &root.credentials, NULL, "r", 1369353600));
 	s3_request_free(&request);
 }
 

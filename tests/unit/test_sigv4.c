@@ -119,9 +119,45 @@ START_TEST(the_published_vectors)
 }
 END_TEST
 
+/* ---- keys that are kept ---- */
+
+START_TEST(kept_keys)
+{
+	static const char *const secrets[] = {"one", "two", "one", ""};
+	static struct keyring ring, none;
+	struct sigv4_claim claim = {.date = "20150830", .region = "us-east-1", .service = "s3"};
+	uint8_t want[SIGV4_HASH_BYTES], got[SIGV4_HASH_BYTES];
+	char secret[KEYRING_SECRET_BYTES + 2] = "";
+	size_t i, day;
+
+	for (i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+		for (day = 0; day < (size_t)2 * KEYRING_KEYS; day++) {
+			snprintf(claim.date, sizeof(claim.date), "%08zu", 20150101 + day);
+			sigv4_key(want, secrets[i], &claim);
+			keyring_key(&ring, got, secrets[i], &claim);
+			ck_assert_mem_eq(got, want, sizeof(want));
+			keyring_key(&ring, got, secrets[i], &claim);
+			ck_assert_mem_eq(got, want, sizeof(want));
+			keyring_key(NULL, got, secrets[i], &claim);
+			ck_assert_mem_eq(got, want, sizeof(want));
+		}
+	}
+	/* The longest that is kept, and two that are too long. */
+	for (i = KEYRING_SECRET_BYTES - 1; i <= KEYRING_SECRET_BYTES + 1; i++) {
+		memset(secret, 'x', i);
+		sigv4_key(want, secret, &claim);
+		keyring_key(&ring, got, secret, &claim);
+		ck_assert_mem_eq(got, want, sizeof(want));
+	}
+	keyring_forget(&ring);
+	ck_assert_mem_eq(&ring, &none, sizeof(ring));
+}
+END_TEST
+
 /* ---- S3's own examples, through auth ---- */
 
 static struct s3_root root;
+static struct keyring keys;
 static struct s3_request request;
 static struct s3_auth auth;
 static struct http1_field fields[FIELDS_MAX];
@@ -151,7 +187,7 @@ static enum s3_error check_after(long seconds)
 
 	ck_assert_int_eq(date_amz_parse("20130524T000000Z", &when), 0);
 	if (!error)
-		error = s3_auth_check(&auth, &request, &root.credentials, "us-east-1",
+		error = s3_auth_check(&auth, &request, &root.credentials, &keys, "us-east-1",
 				      when + seconds);
 	return error;
 }
@@ -474,6 +510,7 @@ int main(void)
 
 	tcase_add_loop_test(signatures, the_published_vectors, 0,
 			    sizeof(vectors) / sizeof(vectors[0]));
+	tcase_add_test(signatures, kept_keys);
 	tcase_add_test(signatures, get_object);
 	tcase_add_test(signatures, put_object);
 	tcase_add_test(signatures, get_lifecycle_and_list);
