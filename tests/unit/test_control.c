@@ -54,7 +54,7 @@ static size_t packed_bytes[2];
 static char names[PEERS][NAME_BYTES];
 static char dir[32], path[48];
 static struct talker talker;
-static struct store store;
+static struct store the_store;
 static struct dir_upload upload; /* under way while it has an ID */
 
 int call_start(struct call_book *book, const struct call_request *request,
@@ -104,18 +104,18 @@ unsigned int conn_clear(struct conn_cache *cache, const char *reason)
 	return 0;
 }
 
-void dir_upload_each(struct store *of, void (*visit)(void *ctx, const struct dir_upload *upload),
+void dir_upload_each(struct store *store, void (*visit)(void *ctx, const struct dir_upload *upload),
 		     void *ctx)
 {
-	ck_assert_ptr_eq(of, &store);
+	ck_assert_ptr_eq(store, &the_store);
 	upload.began_ns = loop_now_ns(loop);
 	if (upload.id)
 		visit(ctx, &upload);
 }
 
-int dir_upload_cancel(struct store *of, uint64_t id)
+int dir_upload_cancel(struct store *store, uint64_t id)
 {
-	ck_assert_ptr_eq(of, &store);
+	ck_assert_ptr_eq(store, &the_store);
 	if (!id || id != upload.id)
 		return -ENOENT;
 	upload.id = 0;
@@ -296,7 +296,7 @@ static void setup_with(struct store *kept_in)
 
 static void setup(void)
 {
-	setup_with(&store);
+	setup_with(&the_store);
 }
 
 static void setup_without_drive(void)

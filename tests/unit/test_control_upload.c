@@ -22,35 +22,35 @@ struct mirror {
 	struct mirror_view views[2];
 };
 
-static struct store store;
+static struct store the_store;
 static struct dir_upload upload;
 static bool uploading;
-static struct mirror mirror;
+static struct mirror the_mirror;
 
-void dir_upload_each(struct store *of, void (*visit)(void *ctx, const struct dir_upload *upload),
+void dir_upload_each(struct store *store, void (*visit)(void *ctx, const struct dir_upload *upload),
 		     void *ctx)
 {
-	ck_assert_ptr_eq(of, &store);
+	ck_assert_ptr_eq(store, &the_store);
 	if (uploading)
 		visit(ctx, &upload);
 }
 
-void mirror_progress(const struct mirror *of, struct mirror_progress *progress)
+void mirror_progress(const struct mirror *mirror, struct mirror_progress *progress)
 {
-	*progress = of->progress;
+	*progress = mirror->progress;
 }
 
-void mirror_each(const struct mirror *of, void (*visit)(void *ctx, const struct mirror_view *),
+void mirror_each(const struct mirror *mirror, void (*visit)(void *ctx, const struct mirror_view *),
 		 void *ctx)
 {
-	visit(ctx, &of->views[0]);
-	visit(ctx, &of->views[1]);
+	visit(ctx, &mirror->views[0]);
+	visit(ctx, &mirror->views[1]);
 }
 
 static void setup(void)
 {
 	uploading = false;
-	mirror = (struct mirror){
+	the_mirror = (struct mirror){
 		.views = {{.peer = "b", .met = true}, {.peer = "c", .met = true}},
 	};
 }
@@ -70,7 +70,7 @@ static void assert_json(json_t *got, const char *expected)
 
 START_TEST(uploads_are_told_with_their_replicas)
 {
-	assert_json(control_upload_list(&store, NOW_NS), "[]");
+	assert_json(control_upload_list(&the_store, NOW_NS), "[]");
 	upload = (struct dir_upload){
 		.id = 17,
 		.bucket = "photos",
@@ -83,7 +83,7 @@ START_TEST(uploads_are_told_with_their_replicas)
 		.began_ns = NOW_NS - 2 * NS_PER_S,
 	};
 	uploading = true;
-	assert_json(control_upload_list(&store, NOW_NS),
+	assert_json(control_upload_list(&the_store, NOW_NS),
 		    "[{\"id\":17,\"bucket\":\"photos\",\"key\":\"2026/cat \xc3\xbc\\\".jpg\","
 		    "\"part\":3,\"bytes\":5000,\"expected_bytes\":9000,\"age_ms\":2000,"
 		    "\"rate_bytes_per_s\":2500,\"state\":\"receiving\",\"replicas\":["
@@ -104,7 +104,7 @@ START_TEST(what_is_not_known_of_an_upload_is_left_out)
 		.began_ns = NOW_NS,
 	};
 	uploading = true;
-	assert_json(control_upload_list(&store, NOW_NS),
+	assert_json(control_upload_list(&the_store, NOW_NS),
 		    "[{\"id\":18,\"bucket\":\"photos\",\"key\":\"dog.jpg\","
 		    "\"bytes\":5497558138880,\"age_ms\":0,\"state\":\"committing\","
 		    "\"replicas\":[]}]");
@@ -113,17 +113,17 @@ END_TEST
 
 START_TEST(what_is_to_be_repaired_is_told)
 {
-	mirror.progress = (struct mirror_progress){
+	the_mirror.progress = (struct mirror_progress){
 		.away_count = 3,
 		.away_bytes = 4000,
 		.mended_count = 5,
 		.mended_bytes = 6000,
 		.failed_count = 7,
 	};
-	mirror.views[0].unread_theirs = 8;
-	mirror.views[0].unread_ours = 9;
-	mirror.views[1].met = false;
-	assert_json(control_repair_tell(&mirror, "a"),
+	the_mirror.views[0].unread_theirs = 8;
+	the_mirror.views[0].unread_ours = 9;
+	the_mirror.views[1].met = false;
+	assert_json(control_repair_tell(&the_mirror, "a"),
 		    "{\"node\":\"a\",\"alone\":false,\"in_step\":false,\"away_count\":3,"
 		    "\"away_bytes\":4000,\"mended_count\":5,\"mended_bytes\":6000,"
 		    "\"failed_count\":7,\"peers\":[{\"peer\":\"b\",\"met\":true,"
@@ -133,7 +133,7 @@ END_TEST
 
 static bool in_step(void)
 {
-	json_t *data = control_repair_tell(&mirror, "a");
+	json_t *data = control_repair_tell(&the_mirror, "a");
 	bool yes = json_is_true(json_object_get(data, "in_step"));
 
 	json_decref(data);
@@ -143,16 +143,16 @@ static bool in_step(void)
 START_TEST(in_step_is_nothing_away_and_nothing_unread)
 {
 	ck_assert(in_step());
-	mirror.progress.away_count = 1;
+	the_mirror.progress.away_count = 1;
 	ck_assert(!in_step());
-	mirror.progress.away_count = 0;
-	mirror.views[0].unread_theirs = 1;
+	the_mirror.progress.away_count = 0;
+	the_mirror.views[0].unread_theirs = 1;
 	ck_assert(!in_step());
-	mirror.views[0].unread_theirs = 0;
-	mirror.views[1].unread_ours = 1;
+	the_mirror.views[0].unread_theirs = 0;
+	the_mirror.views[1].unread_ours = 1;
 	ck_assert(!in_step());
-	mirror.views[1].unread_ours = 0;
-	mirror.views[1].met = false;
+	the_mirror.views[1].unread_ours = 0;
+	the_mirror.views[1].met = false;
 	ck_assert(!in_step());
 }
 END_TEST
