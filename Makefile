@@ -57,6 +57,8 @@ RUN_ENV   := KNELL_BUILD="$(abspath $(BUILD))"
 TEST_BINARIES := $(UNIT) $(BUILD)/sim $(BENCH) $(LAB_TOOLS)
 # gRPC clients from npm, for the tests that call a node as anybody's program would.
 GRPC_JS   := $(BUILD)/grpc/node_modules/.package-lock.json
+# And S3 clients.
+S3_JS     := $(BUILD)/s3/node_modules/.package-lock.json
 
 .DELETE_ON_ERROR:
 # Objects of tests are made by pattern rules; keep them, or every call makes them again.
@@ -164,19 +166,20 @@ $(BUILD)/bench_%: $(BUILD)/tests/bench/bench_%.o $(AGENT_LIB)
 	@echo '  LD    $@'
 	$(Q)$(CC) $(LDFLAGS) $^ $(LDLIBS) -o $@
 
-$(GRPC_JS): tests/grpc/install tests/grpc/package.json tests/grpc/package-lock.json $(SETUP)
-	@echo '  NPM   $(BUILD)/grpc'
-	$(Q)tests/grpc/install $(BUILD)/grpc
+$(GRPC_JS) $(S3_JS): $(BUILD)/%/node_modules/.package-lock.json: tests/install_npm tests/%/package.json \
+		tests/%/package-lock.json $(SETUP)
+	@echo '  NPM   $(BUILD)/$*'
+	$(Q)tests/install_npm tests/$* $(BUILD)/$*
 
 tests: $(BINARIES) $(TEST_BINARIES)
 
-check: tests $(GRPC_JS)
+check: tests $(GRPC_JS) $(S3_JS)
 	@$(RUN_ENV) tests/run check
 
-bench: tests $(GRPC_JS)
+bench: tests $(GRPC_JS) $(S3_JS)
 	@$(RUN_ENV) tests/run bench
 
-soak: tests $(GRPC_JS)
+soak: tests $(GRPC_JS) $(S3_JS)
 	@$(RUN_ENV) tests/run soak
 
 demo: $(BINARIES)

@@ -264,6 +264,19 @@ static void explain(struct info_server *server, const struct asked *asked,
 			 words_state(server->verdict));
 }
 
+/* Who answers as it should and lacks a drive is not all that it should be. */
+static void look_at_drives(struct info_server *server)
+{
+	bool asks = server->state == SERVER_ONLINE && server->known;
+	const struct drive *fault = asks ? merge_fault(server->known) : NULL;
+
+	if (!fault)
+		return;
+	server->state = SERVER_DEGRADED;
+	snprintf(server->reason, sizeof(server->reason), "%s: drive %s", fault->reason,
+		 fault->path);
+}
+
 static void fill_peer(struct info_server *server, const struct info *info,
 		      const struct asked *asked, uint64_t now_ns)
 {
@@ -283,6 +296,7 @@ static void fill_peer(struct info_server *server, const struct info *info,
 	}
 	server->state = merge_state(peer->state, asked->answer, memory->said.initializing);
 	explain(server, asked, memory);
+	look_at_drives(server);
 }
 
 static void fill_self(struct info_server *server, const struct info *info,
@@ -298,6 +312,7 @@ static void fill_self(struct info_server *server, const struct info *info,
 	};
 	message_text(server->endpoint, sizeof(server->endpoint), self->endpoint);
 	explain(server, NULL, NULL);
+	look_at_drives(server);
 }
 
 static void sum_up(struct info_answer *answer)

@@ -32,6 +32,16 @@ enum server_state merge_state(unsigned int verdict, enum merge_answer answer, bo
 	}
 }
 
+const struct drive *merge_fault(const struct server *server)
+{
+	const struct drive *drive = server->drives;
+
+	for (; drive < server->drives + server->drive_count; drive++)
+		if (drive->state == DRIVE_OFFLINE || drive->state == DRIVE_FAULTY)
+			return drive;
+	return NULL;
+}
+
 enum drive_state merge_drive(enum server_state server, enum merge_answer answer,
 			     enum drive_state said)
 {

@@ -48,6 +48,9 @@ bool merge_asks(unsigned int verdict);
 /** merge_state - what a server is; the verdict of this moment comes before what was answered. */
 enum server_state merge_state(unsigned int verdict, enum merge_answer answer, bool initializing);
 
+/** merge_fault - the first of its drives that is not as it should be; NULL: none. */
+const struct drive *merge_fault(const struct server *server);
+
 /** merge_drive - what a drive is that was last known as @said, on such a server. */
 enum drive_state merge_drive(enum server_state server, enum merge_answer answer,
 			     enum drive_state said);

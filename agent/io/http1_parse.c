@@ -37,6 +37,7 @@ struct http1_parser {
 	enum http1_fault fault;
 	enum { IN_NOTHING, IN_TARGET, IN_NAME, IN_VALUE } inside;
 	bool begun, head_told, ended, stopped;
+	bool in_line, line_seen, head_seen; /* see is_folded() */
 };
 
 static struct http1_parser *of(http_parser *library)
@@ -297,6 +298,29 @@ void http1_parser_close(struct http1_parser *parser)
 	free(parser);
 }
 
+/*
+ * A line of the head that begins with a blank goes on with the field before: so the library has it,
+ * others take it for a field of its own. RFC 9112 lets us refuse it.
+ */
+static bool is_folded(struct http1_parser *parser, const uint8_t *data, size_t len)
+{
+	const uint8_t *end = data + len;
+
+	for (; data < end && !parser->head_seen; data++) {
+		if (*data == '\n') {
+			parser->head_seen = parser->line_seen && !parser->in_line;
+			parser->line_seen |= parser->in_line;
+			parser->in_line = false;
+		} else if (*data != '\r') {
+			if (parser->line_seen && !parser->in_line &&
+			    (*data == ' ' || *data == '\t'))
+				return true;
+			parser->in_line = true;
+		}
+	}
+	return false;
+}
+
 size_t http1_parser_read(struct http1_parser *parser, const uint8_t *data, size_t len,
 			 enum http1_fault *fault)
 {
@@ -304,6 +328,11 @@ size_t http1_parser_read(struct http1_parser *parser, const uint8_t *data, size_
 
 	if (parser->stopped || parser->ended || !len)
 		return 0;
+	if (is_folded(parser, data, len)) {
+		refuse(parser, HTTP1_MALFORMED);
+		*fault = parser->fault;
+		return 0;
+	}
 	used = http_parser_execute(&parser->library, &settings, (const char *)data, len);
 	if (parser->stopped)
 		return len;
@@ -344,6 +373,9 @@ void http1_parser_next(struct http1_parser *parser)
 	parser->begun = false;
 	parser->head_told = false;
 	parser->ended = false;
+	parser->in_line = false;
+	parser->line_seen = false;
+	parser->head_seen = false;
 	http_parser_init(&parser->library, HTTP_REQUEST);
 }
 

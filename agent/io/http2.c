@@ -103,6 +103,8 @@ static void flush(struct loop_task *task)
 		end_finished(h);
 	else if (h->exhausted)
 		tell_leaving(h);
+	if (!http2_gone(h))
+		http2_stream_tell_room(h);
 }
 
 static void lose(struct loop_task *task)
@@ -400,6 +402,7 @@ static struct http2 *make(struct loop *loop, bool server, uint64_t setup_timeout
 	h->callbacks = callbacks;
 	h->ctx = ctx;
 	LIST_INIT(&h->streams);
+	TAILQ_INIT(&h->waiting);
 	h->flush_task.run = flush;
 	h->lose_task.run = lose;
 	h->free_task.run = free_http2;

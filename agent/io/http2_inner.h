@@ -17,6 +17,7 @@
 #include "reason.h"
 
 LIST_HEAD(http2_streams, http2_stream);
+TAILQ_HEAD(http2_waiting, http2_stream);
 
 struct http2 {
 	struct loop *loop;
@@ -30,6 +31,8 @@ struct http2 {
 	struct timer setup_timer;
 	struct http2_head *head; /* that is coming in; NULL until the first */
 	struct http2_streams streams;
+	struct http2_waiting waiting; /* those that want room; first come, first served */
+	unsigned waiting_count;
 	unsigned open_streams;
 	size_t queued_bytes; /* of all streams */
 	uint64_t setup_timeout_ns;
@@ -62,6 +65,9 @@ int http2_stream_data(struct http2 *h, int32_t stream_id, const uint8_t *data, s
 int http2_stream_data_end(struct http2 *h, const nghttp2_frame *frame);
 void http2_stream_not_sent(struct http2 *h, int32_t stream_id);
 int http2_stream_closed(struct http2 *h, int32_t stream_id, uint32_t code);
+
+/* Tells those who wait for room and have it. Not from inside nghttp2. */
+void http2_stream_tell_room(struct http2 *h);
 
 /* Tells all that the connection has ended, and frees them. */
 void http2_stream_lose(struct http2 *h);

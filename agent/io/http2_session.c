@@ -24,10 +24,16 @@ static int submit_settings(nghttp2_session *session, bool server)
 	const nghttp2_settings_entry entries[] = {
 		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, HTTP2_STREAMS_MAX},
 		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP2_HEADER_BYTES_MAX},
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, HTTP2_STREAM_WINDOW_BYTES},
 		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, /* a client's only */
 	};
 
-	return nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, entries, server ? 2 : 3);
+	if (nghttp2_submit_settings(session, NGHTTP2_FLAG_NONE, entries, server ? 3 : 4))
+		return -ENOMEM;
+	return nghttp2_session_set_local_window_size(session, NGHTTP2_FLAG_NONE, 0,
+						     HTTP2_WINDOW_BYTES)
+		       ? -ENOMEM
+		       : 0;
 }
 
 int http2_session_open(bool server, const struct http2_session_handlers *handlers, void *ctx,

@@ -13,6 +13,8 @@
  * - The connection ends: every stream is told by one deferred task, whatever else happens
  * meanwhile; until then the owners' calls find the connection gone and do nothing.
  * - Nobody takes a request: answered as unimplemented.
+ * - The peer reads slowly: what is sent is refused, and the flush, which is where room comes from,
+ * tells who waits for it. A stream that ends makes room as well: its end is followed by a flush.
  */
 #include "http2_stream.h"
 
@@ -44,6 +46,9 @@ struct http2_stream {
 	bool reset;
 	bool refused;  /* never sent: the peer had said GOAWAY */
 	bool deferred; /* nghttp2 has found the queue empty and waits to be told */
+	bool waits;    /* for room: in http2's list */
+	TAILQ_ENTRY(http2_stream) waiting;
+	size_t waits_queued, waits_len; /* see http2_stream_await_room() */
 };
 
 static struct http2_stream *stream_new(struct http2 *h)
@@ -59,8 +64,18 @@ static struct http2_stream *stream_new(struct http2 *h)
 	return stream;
 }
 
+static void stop_waiting(struct http2_stream *stream)
+{
+	if (!stream->waits)
+		return;
+	stream->waits = false;
+	TAILQ_REMOVE(&stream->http2->waiting, stream, waiting);
+	stream->http2->waiting_count--;
+}
+
 static void stream_free(struct http2_stream *stream)
 {
+	stop_waiting(stream);
 	stream->http2->open_streams--;
 	stream->http2->queued_bytes -= stream->queue.bytes;
 	LIST_REMOVE(stream, entry);
@@ -227,15 +242,27 @@ int http2_stream_respond(struct http2_stream *stream, const struct http2_field *
 
 int http2_stream_send(struct http2_stream *stream, const void *data, size_t len)
 {
+	const struct iovec all = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+
+	return http2_stream_sendv(stream, &all, 1);
+}
+
+int http2_stream_sendv(struct http2_stream *stream, const struct iovec *parts, size_t count)
+{
+	size_t len = 0, i;
 	int err;
 
 	if (is_closed(stream) || stream->ended)
 		return -EPIPE;
-	if (len > http2_stream_room(stream))
+	for (i = 0; i < count; i++)
+		len += parts[i].iov_len;
+	if (len > http2_stream_room(stream)) {
+		http2_stream_await_room(stream, HTTP2_STREAM_LOW_BYTES, len);
 		return -ENOBUFS;
+	}
 	if (!len)
 		return 0;
-	err = sendq_append(&stream->queue, data, len);
+	err = sendq_appendv(&stream->queue, parts, count);
 	if (err)
 		return err;
 	stream->http2->queued_bytes += len;
@@ -255,6 +282,49 @@ size_t http2_stream_room(const struct http2_stream *stream)
 	if (queued == stream->queue.bytes)
 		return HTTP2_STREAM_QUEUE_BYTES_MAX - queued;
 	return queued < HTTP2_STREAMS_QUEUE_BYTES_MAX ? HTTP2_STREAMS_QUEUE_BYTES_MAX - queued : 0;
+}
+
+void http2_stream_await_room(struct http2_stream *stream, size_t queued, size_t len)
+{
+	struct http2 *h = stream->http2;
+
+	if (is_closed(stream) || stream->ended)
+		return;
+	stream->waits_queued = queued;
+	stream->waits_len = len;
+	if (!stream->waits) {
+		stream->waits = true;
+		TAILQ_INSERT_TAIL(&h->waiting, stream, waiting);
+		h->waiting_count++;
+	}
+	/* There may be room already, and nothing else on its way that would make us look. */
+	loop_defer(h->loop, &h->flush_task);
+}
+
+static bool has_room(const struct http2_stream *stream)
+{
+	return stream->queue.bytes <= stream->waits_queued &&
+	       stream->waits_len <= http2_stream_room(stream);
+}
+
+void http2_stream_tell_room(struct http2 *h)
+{
+	unsigned turns = h->waiting_count; /* who waits again is not told twice */
+	struct http2_stream *stream, *next;
+
+	/* Who is told may let go of others, but they leave the list here or with their memory. */
+	for (stream = TAILQ_FIRST(&h->waiting); stream && turns; stream = next, turns--) {
+		bool deaf = !stream->callbacks || stream->ended;
+
+		next = TAILQ_NEXT(stream, waiting);
+		if (!deaf && !has_room(stream))
+			continue;
+		stop_waiting(stream);
+		if (!deaf && stream->callbacks->on_room)
+			stream->callbacks->on_room(stream->ctx);
+		if (http2_gone(h))
+			return;
+	}
 }
 
 static const char *keep(struct trailers *trailers, const char *text)

@@ -93,6 +93,12 @@ void loop_chain(struct loop *loop, unsigned int count);
 
 enum { LOOP_CHAIN_MAX = 16 };
 
+/*
+ * What the kernel cannot do at once it hands to workers of its own, this many at most: whoever has
+ * operations that may block for long must not have more than a part of them under way.
+ */
+enum { LOOP_WORKERS_MAX = 64 };
+
 /* Asks the kernel to end what `op` has in flight; op->done still runs, usually with -ECANCELED. */
 void loop_cancel(struct loop *loop, struct loop_op *op);
 

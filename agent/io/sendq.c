@@ -24,33 +24,59 @@ void sendq_init(struct sendq *queue)
 	queue->bytes = 0;
 }
 
-int sendq_append(struct sendq *queue, const void *data, size_t len)
+static size_t room_of(const struct sendq_chunk *chunk)
 {
-	struct sendq_chunk *last = STAILQ_EMPTY(&queue->chunks) ? NULL : queue->last;
-	size_t fits = last ? last->room - last->filled : 0;
+	return chunk ? chunk->room - chunk->filled : 0;
+}
 
-	if (fits > len)
-		fits = len;
-	if (fits < len) {
-		size_t rest = len - fits;
-		size_t room = rest > CHUNK_BYTES_MIN ? rest : CHUNK_BYTES_MIN;
-		struct sendq_chunk *fresh = malloc(sizeof(*fresh) + room);
+static struct sendq_chunk *add_chunk(struct sendq *queue, size_t len)
+{
+	size_t room = len > CHUNK_BYTES_MIN ? len : CHUNK_BYTES_MIN;
+	struct sendq_chunk *fresh = malloc(sizeof(*fresh) + room);
 
+	if (!fresh)
+		return NULL;
+	fresh->sent = 0;
+	fresh->filled = 0;
+	fresh->room = room;
+	STAILQ_INSERT_TAIL(&queue->chunks, fresh, entry);
+	queue->last = fresh;
+	return fresh;
+}
+
+int sendq_appendv(struct sendq *queue, const struct iovec *parts, size_t count)
+{
+	struct sendq_chunk *to = STAILQ_EMPTY(&queue->chunks) ? NULL : queue->last, *fresh = NULL;
+	size_t sum = 0, i;
+
+	for (i = 0; i < count; i++)
+		sum += parts[i].iov_len;
+	if (sum > room_of(to)) {
+		fresh = add_chunk(queue, sum - room_of(to));
 		if (!fresh)
 			return -ENOMEM;
-		fresh->sent = 0;
-		fresh->filled = rest;
-		fresh->room = room;
-		memcpy(fresh->bytes, (const uint8_t *)data + fits, rest);
-		STAILQ_INSERT_TAIL(&queue->chunks, fresh, entry);
-		queue->last = fresh;
 	}
-	if (fits) {
-		memcpy(last->bytes + last->filled, data, fits);
-		last->filled += fits;
+	for (i = 0; i < count; i++) {
+		const uint8_t *from = parts[i].iov_base;
+		size_t left = parts[i].iov_len, part;
+
+		for (; left; left -= part, from += part) {
+			if (!room_of(to))
+				to = fresh;
+			part = left < room_of(to) ? left : room_of(to);
+			memcpy(to->bytes + to->filled, from, part);
+			to->filled += part;
+		}
 	}
-	queue->bytes += len;
+	queue->bytes += sum;
 	return 0;
+}
+
+int sendq_append(struct sendq *queue, const void *data, size_t len)
+{
+	const struct iovec all = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
+
+	return sendq_appendv(queue, &all, 1);
 }
 
 const uint8_t *sendq_front(const struct sendq *queue, size_t *len)

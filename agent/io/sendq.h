@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/queue.h>
+#include <sys/uio.h>
 
 struct sendq_chunk;
 
@@ -22,6 +23,9 @@ void sendq_init(struct sendq *queue);
 
 /* Appends a copy of data[0..len), len > 0. 0, or -ENOMEM with the queue unchanged. */
 int sendq_append(struct sendq *queue, const void *data, size_t len);
+
+/* Appends copies of several pieces, whose sum is > 0; all or none. */
+int sendq_appendv(struct sendq *queue, const struct iovec *parts, size_t count);
 
 /*
  * The first contiguous bytes and how many; NULL when the queue is empty. They stay in place until

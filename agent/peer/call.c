@@ -5,7 +5,7 @@
  * Room: peer. Calls conn, io/http2_stream, grpc; called by console/info and whoever asks peers.
  *
  * Happy path: leased -> stream opened with the message -> head, messages, trailers -> on_end with
- * the server's status, lease returned, freed.
+ * the server's status, lease returned, freed. One that streams: messages in between, either way.
  *
  * Failure modes:
  * - No connection is ready: stands in the peer's line; granted later, or ended with what the line
@@ -16,7 +16,10 @@
  * - The deadline passes: DEADLINE_EXCEEDED, the stream is reset, the connection stays: slow is not
  * dead.
  * - The server breaks gRPC's rules: INTERNAL, and the connection is given back as failed.
- * - Cancelled from inside its own on_message: freed when that returns.
+ * - Cancelled from inside its own callback: freed when that returns.
+ * - The server reads slowly: call_send() refuses, on_room tells when it is worth trying again.
+ * - The server has said all while the call still streams: it ends with what was said, and the
+ * stream is reset.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -48,8 +51,11 @@ struct call {
 	struct grpc_reader reader;
 	enum grpc_status status;
 	bool has_status;
-	bool violated; /* by the server: the connection is no good */
-	bool telling;  /* inside a callback: must not be freed */
+	bool streams;
+	bool send_ended; /* nothing more to ask */
+	bool wants_room; /* refused before there was a stream */
+	bool violated;	 /* by the server: the connection is no good */
+	bool telling;	 /* inside a callback: must not be freed */
 	char words[GRPC_WORDS_BYTES];
 };
 
@@ -148,6 +154,19 @@ static bool on_message(void *ctx, const uint8_t *data, size_t len)
 	return call->callbacks;
 }
 
+static void on_room(void *ctx)
+{
+	struct call *call = ctx;
+
+	if (!call->callbacks->on_room)
+		return;
+	call->telling = true;
+	call->callbacks->on_room(call->ctx);
+	call->telling = false;
+	if (!call->callbacks)
+		call_free(call);
+}
+
 static void on_data(void *ctx, const uint8_t *data, size_t len)
 {
 	struct call *call = ctx;
@@ -167,6 +186,19 @@ static void on_data(void *ctx, const uint8_t *data, size_t len)
 		violate(call, GRPC_INTERNAL, "the answer is compressed, which nobody asked for");
 	else
 		call_end(call, GRPC_RESOURCE_EXHAUSTED, "out of memory");
+}
+
+/* A server that is through waits for no more of the request: nor does the call. */
+static void on_end(void *ctx)
+{
+	struct call *call = ctx;
+
+	if (!call->streams || call->send_ended)
+		return;
+	if (call->has_status && !grpc_read_partial(&call->reader))
+		call_end(call, call->status, call->words);
+	else
+		violate(call, GRPC_INTERNAL, "the answer ended without a status");
 }
 
 static enum grpc_status status_of_reset(int64_t code)
@@ -206,6 +238,8 @@ static void on_close(void *ctx, int64_t code)
 static const struct http2_stream_callbacks stream_callbacks = {
 	.on_head = on_head,
 	.on_data = on_data,
+	.on_end = on_end,
+	.on_room = on_room,
 	.on_close = on_close,
 };
 
@@ -239,10 +273,13 @@ static int ask(struct call *call)
 		err = http2_stream_open(http2, head, count, &stream_callbacks, call, &call->stream);
 	if (!err)
 		err = http2_stream_send(call->stream, call->message, call->message_bytes);
-	if (!err)
+	if (!err && call->send_ended)
 		err = http2_stream_end(call->stream, NULL, 0);
+	if (!err && call->wants_room)
+		http2_stream_await_room(call->stream, HTTP2_STREAM_LOW_BYTES, 0);
 	free(call->message);
 	call->message = NULL;
+	call->message_bytes = 0;
 	return err;
 }
 
@@ -271,21 +308,32 @@ static void on_deadline(struct timer *timer)
 	call_end(call, GRPC_DEADLINE_EXCEEDED, words);
 }
 
+static int keep_message(struct call *call, const struct call_request *request)
+{
+	if (request->streams && !request->message)
+		return 0;
+	call->message_bytes = GRPC_PREFIX_BYTES + request->message_bytes;
+	call->message = malloc(call->message_bytes);
+	if (!call->message)
+		return -ENOMEM;
+	grpc_prefix(call->message, request->message_bytes);
+	if (request->message_bytes)
+		memcpy(call->message + GRPC_PREFIX_BYTES, request->message, request->message_bytes);
+	return 0;
+}
+
 static struct call *call_new(struct call_book *book, const struct call_request *request)
 {
 	struct call *call = calloc(1, sizeof(*call));
 
 	if (!call)
 		return NULL;
-	call->message_bytes = GRPC_PREFIX_BYTES + request->message_bytes;
-	call->message = malloc(call->message_bytes);
-	if (!call->message) {
+	if (keep_message(call, request)) {
 		free(call);
 		return NULL;
 	}
-	grpc_prefix(call->message, request->message_bytes);
-	if (request->message_bytes)
-		memcpy(call->message + GRPC_PREFIX_BYTES, request->message, request->message_bytes);
+	call->streams = request->streams;
+	call->send_ended = !request->streams;
 	call->book = book;
 	call->peer = request->peer;
 	call->path = request->path;
@@ -328,6 +376,57 @@ int call_start(struct call_book *book, const struct call_request *request,
 	if (call)
 		*call = fresh;
 	return 0;
+}
+
+/* Whether something can still be asked. */
+static bool is_asking(const struct call *call)
+{
+	if (!call->callbacks || call->send_ended || call->has_status)
+		return false;
+	return !call->conn || (call->stream && conn_http2(call->conn));
+}
+
+int call_send(struct call *call, const void *message, size_t bytes)
+{
+	uint8_t prefix[GRPC_PREFIX_BYTES];
+	const struct iovec parts[] = {
+		{.iov_base = prefix, .iov_len = sizeof(prefix)},
+		{.iov_base = (void *)(uintptr_t)message, .iov_len = bytes},
+	};
+	size_t room;
+
+	if (!is_asking(call))
+		return -EPIPE;
+	if (bytes > CALL_SEND_BYTES_MAX - sizeof(prefix))
+		return -EMSGSIZE;
+	if (!call->stream) {
+		call->wants_room = true;
+		return -ENOBUFS;
+	}
+	room = CALL_SEND_BYTES_MAX - sizeof(prefix) - bytes;
+	if (http2_stream_queued(call->stream) > room) {
+		http2_stream_await_room(
+			call->stream, room < HTTP2_STREAM_LOW_BYTES ? room : HTTP2_STREAM_LOW_BYTES,
+			sizeof(prefix) + bytes);
+		return -ENOBUFS;
+	}
+	grpc_prefix(prefix, bytes);
+	return http2_stream_sendv(call->stream, parts, sizeof(parts) / sizeof(parts[0]));
+}
+
+void call_send_end(struct call *call)
+{
+	if (!is_asking(call))
+		return;
+	call->send_ended = true;
+	/* Out of memory it cannot be, for there are no trailers; if it has ended, on_end comes. */
+	if (call->stream)
+		http2_stream_end(call->stream, NULL, 0);
+}
+
+size_t call_queued(const struct call *call)
+{
+	return call->stream ? http2_stream_queued(call->stream) : call->message_bytes;
 }
 
 void call_cancel(struct call *call)

@@ -5,14 +5,18 @@
  * Room: peer. Calls io/http2_stream, grpc; the hooks bring requests, service_*.c answer them.
  *
  * Happy path: the head names a method -> its one message comes -> run -> replies -> finished, the
- * stream is let go with the status in its trailers.
+ * stream is let go with the status in its trailers. Or the method is opened with the head, and
+ * hears of each message until it finishes.
  *
  * Failure modes:
  * - No gRPC, no such method, compressed, a time-out that is none, a message too long or none at
- * all: answered with the status that says so, and the rest of the request is refused.
+ * all: answered with the status that says so, and the rest of the request is refused. A method that
+ * is open already hears that the call is gone.
  * - The client cancels, its connection ends, its deadline passes: who answers is told, if it
  * watches; else it learns when it replies.
- * - The client reads too slowly: serve_reply() refuses, it never piles up.
+ * - The client reads too slowly: serve_reply() refuses, it never piles up, and the method is told
+ * when there is room.
+ * - Finished from inside its own callback: freed when that returns.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -41,8 +45,14 @@ struct serve_call {
 	uint64_t deadline_ns;		/* the client's; UINT64_MAX: none */
 	void (*gone)(void *ctx);
 	void *gone_ctx;
-	bool headed; /* the response's head is on its way */
-	bool run;    /* the method has it */
+	void (*room)(void *ctx);
+	void *room_ctx;
+	const struct serve_stream_callbacks *streams; /* NULL: one message only */
+	void *streams_ctx;
+	bool headed;   /* the response's head is on its way */
+	bool run;      /* the method has its one message */
+	bool telling;  /* inside a callback: must not be freed */
+	bool finished; /* meanwhile */
 };
 
 struct table {
@@ -107,29 +117,47 @@ void serve_finish(struct serve_call *call, enum grpc_status status, const char *
 {
 	send_status(call->stream, call->headed, status, words);
 	http2_stream_forget(call->stream);
-	call_free(call);
+	call->finished = true;
+	if (!call->telling)
+		call_free(call);
+}
+
+/* The same, but not at the method's wish, which hears of it if it has begun. */
+static void fail(struct serve_call *call, enum grpc_status status, const char *words)
+{
+	send_status(call->stream, call->headed, status, words);
+	http2_stream_forget(call->stream);
+	call_gone(call);
 }
 
 int serve_reply(struct serve_call *call, const void *message, size_t bytes)
 {
-	size_t queued = http2_stream_queued(call->stream);
 	uint8_t prefix[GRPC_PREFIX_BYTES];
+	const struct iovec parts[] = {
+		{.iov_base = prefix, .iov_len = sizeof(prefix)},
+		{.iov_base = (void *)(uintptr_t)message, .iov_len = bytes},
+	};
+	size_t framed = sizeof(prefix) + bytes, queued;
 	int err = 0;
 
 	if (bytes > GRPC_MESSAGE_BYTES_MAX)
 		return -EMSGSIZE;
-	/* All or nothing: half a message would spoil the status that follows. */
-	if ((queued && queued + bytes > REPLIES_BYTES_MAX) ||
-	    sizeof(prefix) + bytes > http2_stream_room(call->stream))
+	/* One alone may be longer than what else may wait. */
+	queued = framed < REPLIES_BYTES_MAX ? REPLIES_BYTES_MAX - framed : 0;
+	if (http2_stream_queued(call->stream) > queued ||
+	    framed > http2_stream_room(call->stream)) {
+		if (queued > HTTP2_STREAM_LOW_BYTES)
+			queued = HTTP2_STREAM_LOW_BYTES;
+		http2_stream_await_room(call->stream, queued, framed);
 		return -ENOBUFS;
+	}
 	if (!call->headed)
 		err = http2_stream_respond(call->stream, answer_head, ANSWER_FIELDS, false);
 	if (err)
 		return err;
 	call->headed = true;
 	grpc_prefix(prefix, bytes);
-	err = http2_stream_send(call->stream, prefix, sizeof(prefix));
-	return err ? err : http2_stream_send(call->stream, message, bytes);
+	return http2_stream_sendv(call->stream, parts, sizeof(parts) / sizeof(parts[0]));
 }
 
 const struct roster_peer *serve_peer(const struct serve_call *call)
@@ -141,6 +169,21 @@ void serve_watch(struct serve_call *call, void (*gone)(void *ctx), void *ctx)
 {
 	call->gone = gone;
 	call->gone_ctx = ctx;
+}
+
+void serve_on_room(struct serve_call *call, void (*room)(void *ctx), void *ctx)
+{
+	call->room = room;
+	call->room_ctx = ctx;
+}
+
+void serve_stream(struct serve_call *call, const struct serve_stream_callbacks *callbacks,
+		  void *ctx)
+{
+	call->streams = callbacks;
+	call->streams_ctx = ctx;
+	serve_watch(call, callbacks->gone, ctx);
+	serve_on_room(call, callbacks->on_room, ctx);
 }
 
 /* ---- what the stream tells ---- */
@@ -169,6 +212,40 @@ static bool on_message(void *ctx, const uint8_t *data, size_t len)
 	return false;
 }
 
+/* A callback has returned, and the call may be finished. */
+static void told(struct serve_call *call)
+{
+	call->telling = false;
+	if (call->finished)
+		call_free(call);
+}
+
+static bool on_stream_message(void *ctx, const uint8_t *data, size_t len)
+{
+	struct serve_call *call = ctx;
+
+	call->streams->on_message(call->streams_ctx, data, len);
+	return !call->finished;
+}
+
+/* False: the call may be gone. */
+static bool read_stream(struct serve_call *call, const uint8_t *data, size_t len, int *err)
+{
+	call->telling = true;
+	*err = grpc_read(&call->reader, data, len, on_stream_message, call);
+	/* A stream at rest holds nothing. */
+	if (!*err && !grpc_read_partial(&call->reader))
+		grpc_read_free(&call->reader);
+	told(call);
+	return *err != -ECANCELED;
+}
+
+static bool read_one(struct serve_call *call, const uint8_t *data, size_t len, int *err)
+{
+	*err = grpc_read(&call->reader, data, len, on_message, call);
+	return *err != -ECANCELED;
+}
+
 static void on_data(void *ctx, const uint8_t *data, size_t len)
 {
 	struct serve_call *call = ctx;
@@ -178,29 +255,46 @@ static void on_data(void *ctx, const uint8_t *data, size_t len)
 	/* What follows the message is none of ours: one request has one. */
 	if (call->run)
 		return;
-	err = grpc_read(&call->reader, data, len, on_message, call);
-	if (err == -ECANCELED)
-		return; /* it has run, and may be gone */
+	if (!(call->streams ? read_stream : read_one)(call, data, len, &err))
+		return;
 	door->partial_bytes += call->reader.body_room - call->counted_bytes;
 	call->counted_bytes = call->reader.body_room;
 	if (!err && door->partial_bytes > PARTIAL_BYTES_MAX)
 		err = -ENOBUFS;
 	if (err == -EMSGSIZE)
-		serve_finish(call, GRPC_RESOURCE_EXHAUSTED, "the message is too long");
+		fail(call, GRPC_RESOURCE_EXHAUSTED, "the message is too long");
 	else if (err == -EOPNOTSUPP)
-		serve_finish(call, GRPC_INTERNAL, "compressed, and the head does not say so");
+		fail(call, GRPC_INTERNAL, "compressed, and the head does not say so");
 	else if (err)
-		serve_finish(call, GRPC_RESOURCE_EXHAUSTED, "out of memory for requests");
+		fail(call, GRPC_RESOURCE_EXHAUSTED, "out of memory for requests");
 }
 
 static void on_end(void *ctx)
 {
 	struct serve_call *call = ctx;
 
-	if (!call->run)
-		serve_finish(call, GRPC_UNIMPLEMENTED,
-			     grpc_read_partial(&call->reader) ? "the message is cut short"
-							      : "the request has no message");
+	if (call->run)
+		return;
+	if (grpc_read_partial(&call->reader)) {
+		fail(call, GRPC_UNIMPLEMENTED, "the message is cut short");
+	} else if (!call->streams) {
+		fail(call, GRPC_UNIMPLEMENTED, "the request has no message");
+	} else {
+		call->telling = true;
+		call->streams->on_end(call->streams_ctx);
+		told(call);
+	}
+}
+
+static void on_room(void *ctx)
+{
+	struct serve_call *call = ctx;
+
+	if (!call->room)
+		return;
+	call->telling = true;
+	call->room(call->room_ctx);
+	told(call);
 }
 
 static void on_close(void *ctx, int64_t code)
@@ -212,16 +306,13 @@ static void on_close(void *ctx, int64_t code)
 static const struct http2_stream_callbacks stream_callbacks = {
 	.on_data = on_data,
 	.on_end = on_end,
+	.on_room = on_room,
 	.on_close = on_close,
 };
 
 static void on_deadline(struct timer *timer)
 {
-	struct serve_call *call = LOOP_OWNER(timer, struct serve_call, deadline);
-
-	send_status(call->stream, call->headed, GRPC_DEADLINE_EXCEEDED, NULL);
-	http2_stream_forget(call->stream);
-	call_gone(call);
+	fail(LOOP_OWNER(timer, struct serve_call, deadline), GRPC_DEADLINE_EXCEEDED, NULL);
 }
 
 /* ---- requests ---- */
@@ -282,6 +373,13 @@ static void begin(struct serve *serve, struct serve_door *door, const struct ros
 	LIST_INSERT_HEAD(&serve->calls, call, entry);
 	http2_stream_take(stream, &stream_callbacks, call);
 	call->deadline_ns = timeout_ns < UINT64_MAX - now_ns ? now_ns + timeout_ns : UINT64_MAX;
+	if (method->open) {
+		arm(call, call->deadline_ns);
+		call->telling = true;
+		method->open(ctx, call);
+		told(call);
+		return;
+	}
 	arm(call, timeout_ns < SERVE_REQUEST_TIMEOUT_NS ? call->deadline_ns
 							: now_ns + SERVE_REQUEST_TIMEOUT_NS);
 }
@@ -362,9 +460,7 @@ void serve_close(struct serve *serve)
 	/* Whoever is told that its call is gone may not finish others: see serve_watch(). */
 	for (call = LIST_FIRST(&serve->calls); call; call = next) {
 		next = LIST_NEXT(call, entry);
-		send_status(call->stream, call->headed, GRPC_UNAVAILABLE, "the node is stopping");
-		http2_stream_forget(call->stream);
-		call_gone(call);
+		fail(call, GRPC_UNAVAILABLE, "the node is stopping");
 	}
 	while ((table = SLIST_FIRST(&serve->tables))) {
 		SLIST_REMOVE_HEAD(&serve->tables, entry);

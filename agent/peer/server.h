@@ -24,7 +24,7 @@ enum {
 
 enum server_state {
 	SERVER_ONLINE,
-	SERVER_DEGRADED, /* its host lives, its program answers late or not at all */
+	SERVER_DEGRADED, /* its host lives; its program is late or silent, or a drive has a fault */
 	SERVER_UNKNOWN,	 /* lost, or this node is cut off itself */
 	SERVER_OFFLINE,
 	SERVER_INITIALIZING, /* does not know its drives yet, or was never heard */

@@ -18,6 +18,7 @@ enum {
 void s3_call_let_go(struct s3_call *call)
 {
 	loop_disarm(call->context->loop, &call->alive);
+	s3_call_rest(call);
 	if (call->probing)
 		store_forget(call->context->store, &call->probe);
 	call->probing = false;
@@ -117,6 +118,7 @@ static void answer_out(struct s3_call *call, unsigned int status, const struct h
 	}
 	if (extra_count)
 		memcpy(fields + 1, extra, extra_count * sizeof(*extra));
+	s3_call_rest(call);
 	call->sending_out = true;
 	call->out_sent = call->kept_alive ? strlen(XML_HEAD) : 0;
 	loop_disarm(call->context->loop, &call->alive);
@@ -208,8 +210,7 @@ void s3_fail_missing(struct s3_call *call, enum s3_error missing)
 	call->probing = true;
 	err = store_bucket_head(call->context->store, call->request.bucket, &call->probe);
 	call->probing = !err;
-	if (err)
-		s3_fail_of(call, err, S3_NO_SUCH_BUCKET);
+	s3_call_ran(call, err, S3_NO_SUCH_BUCKET);
 }
 
 /* ---- signs of life ---- */

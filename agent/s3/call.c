@@ -8,7 +8,8 @@
  * through the checks to the operation, which answers.
  *
  * Failure modes: whatever is wrong before or during the body is answered at once, the operation's
- * state is dropped (a write that was begun is undone), and the rest of the body goes nowhere.
+ * state is dropped (a write that was begun is undone), and the rest of the body goes nowhere. The
+ * store hangs: the client is told to come back, and the state is dropped just so.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -42,10 +43,30 @@ void *s3_call_state(struct s3_call *call, size_t bytes, void (*drop)(void *state
 	return state;
 }
 
+static void on_impatient(struct timer *timer)
+{
+	s3_fail(LOOP_OWNER(timer, struct s3_call, patience), S3_SLOW_DOWN);
+}
+
+void s3_call_wait(struct s3_call *call)
+{
+	struct loop *loop = call->context->loop;
+
+	if (call->http)
+		loop_arm(loop, &call->patience, loop_now_ns(loop) + S3_STORE_NS);
+}
+
+void s3_call_rest(struct s3_call *call)
+{
+	loop_disarm(call->context->loop, &call->patience);
+}
+
 bool s3_call_ran(struct s3_call *call, int err, enum s3_error missing)
 {
 	if (err)
 		s3_fail_of(call, err, missing);
+	else
+		s3_call_wait(call);
 	return !err;
 }
 
@@ -68,6 +89,12 @@ static enum s3_error take_body(void *ctx, const uint8_t *data, size_t len)
 	}
 }
 
+/* An upload that was cut off in front of its body must not become an empty object. */
+static bool says_length(const struct http1_head *head)
+{
+	return head->body_bytes || http1_field_value(head, "content-length");
+}
+
 static enum s3_error begin(struct s3_call *call, const struct http1_head *head)
 {
 	struct s3_context *context = call->context;
@@ -78,6 +105,8 @@ static enum s3_error begin(struct s3_call *call, const struct http1_head *head)
 				      context->region, time(NULL));
 	if (!error)
 		error = s3_route(&call->request, &call->operation);
+	if (!error && call->operation->body == S3_BODY_STREAM && !says_length(head))
+		error = S3_MISSING_LENGTH;
 	if (!error)
 		error = s3_body_begin(&call->body, &call->request, &call->auth, &context->checksums,
 				      take_body, call);
@@ -95,6 +124,7 @@ struct s3_call *s3_call_open(struct s3_context *context, struct http1 *http,
 	call->context = context;
 	call->http = http;
 	call->free_task.run = free_call;
+	call->patience.fire = on_impatient;
 	snprintf(call->id, sizeof(call->id), "%016llX", (unsigned long long)context->next_id++);
 	error = begin(call, head);
 	if (error) {

@@ -27,7 +27,9 @@ enum {
 	S3_SMALL_BODY_BYTES_MAX = 2 << 20, /* XML: 10,000 parts with checksums, 1,000 keys */
 };
 
-#define S3_ALIVE_NS UINT64_C(5000000000) /* between two signs of life */
+#define S3_ALIVE_NS UINT64_C(5000000000)  /* between two signs of life */
+#define S3_STORE_NS UINT64_C(15000000000) /* the store must get on in that time: see s3_call_wait \
+					   */
 
 #define S3_OWNER "knell" /* of everything, until users come */
 
@@ -77,6 +79,7 @@ struct s3_call {
 	bool sending_out;
 	bool kept_alive; /* the head has gone long before the body */
 	struct timer alive;
+	struct timer patience;	    /* with the store */
 	struct store_request probe; /* is it the bucket that is missing? */
 	enum s3_error probe_missing;
 	bool probing;
@@ -148,7 +151,21 @@ void s3_error_xml(struct s3_call *call, struct text *text, enum s3_error error);
 /** s3_abandon - the answer has begun and cannot be made whole: end the connection. */
 void s3_abandon(struct s3_call *call);
 
-/** s3_call_ran - what a call of the store returned: 0, or the call fails with it. */
+/**
+ * s3_call_wait - from now on the store is waited for; again: it has got on.
+ *
+ * After S3_STORE_NS the call fails with S3_SLOW_DOWN: a drive that hangs must not hold clients for
+ * ever. What was begun may still happen, as after any answer of that kind.
+ */
+void s3_call_wait(struct s3_call *call);
+
+/** s3_call_rest - it is the client that is waited for. */
+void s3_call_rest(struct s3_call *call);
+
+/**
+ * s3_call_ran - what a call of the store returned: 0, and its end is waited for, s3_call_wait(); or
+ * the call fails with it.
+ */
 bool s3_call_ran(struct s3_call *call, int err, enum s3_error missing);
 
 #endif

@@ -2,34 +2,55 @@
 /*
  * complete.c - CompleteMultipartUpload. See operations.h.
  *
- * Room: s3. Calls the store, call, xml.
+ * Room: s3. Calls the store, call, xml, OpenSSL.
  *
- * To put large parts together may take a while: the client is kept alive meanwhile.
+ * Happy path: the list is read, every part but the last is large enough, the store makes the
+ * object. To put large parts together may take a while: the client is kept alive meanwhile. Failure
+ * modes:
+ * - A part is missing or another one: that is the store's to say.
+ * - There is no such upload: perhaps because it was completed, and the answer never came through.
+ *   When the object at the key has the ETag that these parts make, the answer is given again.
  */
 #include <ctype.h>
 #include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "s3/operations.h"
 
-enum { PARTS_STEP = 64 };
+enum {
+	PARTS_STEP = 64,
+	PART_BYTES_MIN = 5 << 20, /* of all but the last */
+	MD5_BYTES = 16,
+};
 
 struct complete {
 	struct s3_call *call;
+	struct store_part_list sizes;
 	struct store_upload_complete complete;
+	struct store_get again; /* has it been completed before? */
 	struct store_part *parts;
 	size_t count, room;
-	bool in_part, has_etag;
+	size_t looked_at; /* parts whose size is known to do */
+	bool has_etag;
 	bool unordered, no_memory;
-	bool asking;
+	struct store_request *asked; /* under way */
+	bool looking_again;
+	char etag[STORE_ETAG_BYTES]; /* that the parts make */
 };
 
 static void drop_complete(void *state)
 {
 	struct complete *complete = state;
 
-	if (complete->asking)
-		store_forget(complete->call->context->store, &complete->complete.request);
+	struct store *store = complete->call->context->store;
+
+	if (complete->asked)
+		store_forget(store, complete->asked);
+	if (complete->looking_again)
+		store_get_close(store, &complete->again);
 	free(complete->parts);
 	free(complete);
 }
@@ -103,30 +124,156 @@ static int on_end(void *ctx, unsigned int depth, const char *name, const char *t
 
 static const struct xml_callbacks reader = {on_begin, on_end};
 
-static void on_completed(struct store_request *request, int err)
+/* As S3 has it: the MD5 of the parts' MD5s, and how many they are. 0, or -EINVAL. */
+static int etag_of_parts(char etag[STORE_ETAG_BYTES], const struct store_part *parts, size_t count)
 {
-	struct complete *complete = LOOP_OWNER(request, struct complete, complete.request);
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	EVP_MD_CTX *md5 = EVP_MD_CTX_new();
+	bool is_good = md5 && EVP_DigestInit_ex(md5, EVP_md5(), NULL);
+	size_t i, used;
+
+	for (i = 0; i < count && is_good; i++) {
+		long len = 0;
+		unsigned char *bytes = OPENSSL_hexstr2buf(parts[i].etag, &len);
+
+		is_good = bytes && len == MD5_BYTES && EVP_DigestUpdate(md5, bytes, MD5_BYTES);
+		OPENSSL_free(bytes);
+	}
+	is_good = is_good && EVP_DigestFinal_ex(md5, digest, NULL);
+	EVP_MD_CTX_free(md5);
+	if (!is_good)
+		return -EINVAL;
+	sigv4_hex(etag, digest, MD5_BYTES);
+	used = strlen(etag);
+	snprintf(etag + used, STORE_ETAG_BYTES - used, "-%zu", count);
+	return 0;
+}
+
+static void answer(struct complete *complete, const char *etag)
+{
 	struct s3_call *call = complete->call;
 	const char *host = s3_request_field(&call->request, "host");
 	struct text *out = &call->out, location = {0};
 
-	complete->asking = false;
-	if (err == -EINVAL) {
-		s3_fail(call, S3_INVALID_PART);
-		return;
-	}
-	if (!s3_call_ran(call, err, S3_NO_SUCH_UPLOAD))
-		return;
 	text_printf(&location, "http://%s/%s/%s", host ? host : "", call->request.bucket,
 		    call->request.key);
 	text_puts(out, XML_HEAD "<CompleteMultipartUploadResult xmlns=\"" XML_NAMESPACE "\">");
 	xml_element(out, "Location", location.bytes ? location.bytes : "");
 	xml_element(out, "Bucket", call->request.bucket);
 	xml_element(out, "Key", call->request.key);
-	text_printf(out, "<ETag>&quot;%s&quot;</ETag></CompleteMultipartUploadResult>",
-		    complete->complete.object.etag);
+	text_printf(out, "<ETag>&quot;%s&quot;</ETag></CompleteMultipartUploadResult>", etag);
 	text_free(&location);
 	s3_answer_out(call);
+}
+
+/* ---- it is not there ---- */
+
+static void on_found_again(struct store_request *request, int err)
+{
+	struct complete *complete = LOOP_OWNER(request, struct complete, again.request);
+
+	if (!err && !strcmp(complete->again.object.etag, complete->etag))
+		answer(complete, complete->etag);
+	else if (!err || err == -ENOENT)
+		s3_fail_missing(complete->call, S3_NO_SUCH_UPLOAD);
+	else
+		s3_fail_of(complete->call, err, S3_NO_SUCH_UPLOAD);
+}
+
+static void look_for_the_object(struct complete *complete)
+{
+	struct s3_call *call = complete->call;
+
+	if (etag_of_parts(complete->etag, complete->parts, complete->count)) {
+		s3_fail_missing(call, S3_NO_SUCH_UPLOAD);
+		return;
+	}
+	complete->again.request.done = on_found_again;
+	if (s3_call_ran(call,
+			store_get(call->context->store, call->request.bucket, call->request.key,
+				  &complete->again),
+			S3_NO_SUCH_UPLOAD))
+		complete->looking_again = true;
+}
+
+/* ---- it is ---- */
+
+static void on_completed(struct store_request *request, int err)
+{
+	struct complete *complete = LOOP_OWNER(request, struct complete, complete.request);
+
+	complete->asked = NULL;
+	if (err == -ENOENT)
+		look_for_the_object(complete);
+	else if (err == -EINVAL)
+		s3_fail(complete->call, S3_INVALID_PART);
+	else if (s3_call_ran(complete->call, err, S3_NO_SUCH_UPLOAD))
+		answer(complete, complete->complete.object.etag);
+}
+
+static void put_together(struct complete *complete)
+{
+	struct s3_call *call = complete->call;
+
+	complete->complete.request.done = on_completed;
+	complete->complete.parts = complete->parts;
+	complete->complete.part_count = complete->count;
+	if (s3_call_ran(call,
+			store_upload_complete(
+				call->context->store, call->request.bucket, call->request.key,
+				s3_request_query(&call->request, "uploadId"), &complete->complete),
+			S3_NO_SUCH_UPLOAD))
+		complete->asked = &complete->complete.request;
+}
+
+static void ask_for_sizes(struct complete *complete);
+
+static void on_sizes(struct store_request *request, int err)
+{
+	struct complete *complete = LOOP_OWNER(request, struct complete, sizes.request);
+	const struct store_part_list *sizes = &complete->sizes;
+	size_t i;
+
+	complete->asked = NULL;
+	if (err == -ENOENT) {
+		look_for_the_object(complete);
+		return;
+	}
+	if (!s3_call_ran(complete->call, err, S3_NO_SUCH_UPLOAD))
+		return;
+	for (i = 0; i < sizes->count; i++) {
+		const struct store_part *part = &sizes->parts[i], *named;
+
+		while (complete->looked_at < complete->count - 1 &&
+		       complete->parts[complete->looked_at].number < part->number)
+			complete->looked_at++;
+		named = &complete->parts[complete->looked_at];
+		if (complete->looked_at < complete->count - 1 && named->number == part->number &&
+		    !strcmp(named->etag, part->etag) && part->size_bytes < PART_BYTES_MIN) {
+			s3_fail(complete->call, S3_ENTITY_TOO_SMALL);
+			return;
+		}
+	}
+	if (sizes->count)
+		complete->sizes.after = sizes->parts[sizes->count - 1].number;
+	if (sizes->truncated && sizes->count && complete->looked_at < complete->count - 1)
+		ask_for_sizes(complete);
+	else
+		put_together(complete);
+}
+
+static void ask_for_sizes(struct complete *complete)
+{
+	struct s3_call *call = complete->call;
+
+	complete->sizes.request.done = on_sizes;
+	complete->sizes.max = STORE_LIST_MAX;
+	if (s3_call_ran(
+		    call,
+		    store_part_list(call->context->store, call->request.bucket, call->request.key,
+				    s3_request_query(&call->request, "uploadId"), &complete->sizes),
+		    S3_NO_SUCH_UPLOAD))
+		complete->asked = &complete->sizes.request;
 }
 
 void s3_complete_upload(struct s3_call *call)
@@ -148,15 +295,9 @@ void s3_complete_upload(struct s3_call *call)
 		s3_fail(call, S3_INVALID_PART_ORDER);
 		return;
 	}
-	complete->complete.request.done = on_completed;
-	complete->complete.parts = complete->parts;
-	complete->complete.part_count = complete->count;
-	if (!s3_call_ran(call,
-			 store_upload_complete(
-				 call->context->store, call->request.bucket, call->request.key,
-				 s3_request_query(&call->request, "uploadId"), &complete->complete),
-			 S3_NO_SUCH_UPLOAD))
-		return;
-	complete->asking = true;
 	s3_keep_alive(call);
+	if (complete->count > 1)
+		ask_for_sizes(complete);
+	else
+		put_together(complete);
 }

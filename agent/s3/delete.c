@@ -163,6 +163,7 @@ static void on_victim(struct store_request *request, int err)
 	victim->asking = false;
 	victim->owner->running--;
 	victim->error = err == -ENOENT ? S3_OK : s3_error_of(err, S3_NO_SUCH_KEY);
+	s3_call_wait(victim->owner->call);
 	go_on(victim->owner);
 }
 

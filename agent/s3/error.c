@@ -146,16 +146,23 @@ enum s3_error s3_error_of(int err, enum s3_error missing)
 		return S3_BUCKET_NOT_EMPTY;
 	case -EINVAL:
 		return S3_INVALID_ARGUMENT;
+	/* No client tries this again by itself: a full drive does not get empty by waiting. */
 	case -ENOSPC:
 		return S3_STORAGE_FULL;
 	case -EAGAIN:
 	case -ENOMEM:
 	case -ENOBUFS:
 		return S3_SLOW_DOWN;
+	/*
+	 * A drive that is read-only or broken says nothing of the request: another node may take
+	 * it, and this one when its drive is mended. Clients try a few times, and then give up.
+	 */
 	case -EROFS:
+	case -EIO:
 	case -ETIMEDOUT:
 	case -ECANCELED:
 		return S3_UNAVAILABLE;
+	/* -EBADMSG: this object is damaged, and stays so. */
 	default:
 		return S3_INTERNAL_ERROR;
 	}

@@ -51,6 +51,7 @@ static void on_chunk(struct store_get *request, const uint8_t *data, size_t len,
 	struct s3_call *call = get->call;
 
 	get->reading = false;
+	s3_call_rest(call);
 	if (!err && !get->head_sent && !send_head(get))
 		return;
 	if (!err)
@@ -74,14 +75,16 @@ static void pump(struct get *get)
 	size_t len = STORE_CHUNK_BYTES;
 	int err;
 
-	if (get->reading || http1_room(call->http) < STORE_CHUNK_BYTES)
+	if (get->reading)
 		return;
+	if (http1_room(call->http) < STORE_CHUNK_BYTES) {
+		s3_call_rest(call);
+		return;
+	}
 	if (len > get->range.bytes)
 		len = (size_t)get->range.bytes;
 	err = store_get_read(call->context->store, &get->get, get->range.from, len);
-	if (err)
-		s3_fail_of(call, err, S3_NO_SUCH_KEY);
-	else
+	if (s3_call_ran(call, err, S3_NO_SUCH_KEY))
 		get->reading = true;
 }
 

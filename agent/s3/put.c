@@ -8,7 +8,8 @@
  * the client hears so when that is done.
  * Failure modes:
  * - The store has no room: what it does not take is held (what the connection had read already, no
- *   more), the client is paused, and goes on when the store tells that there is room.
+ *   more), the client is paused, and goes on when the store tells that there is room. When that
+ *   does not come either, the call loses its patience, see s3_call_wait().
  * - The store fails, the body is not what was promised, or the client goes away: the write is
  *   aborted, and nothing stays.
  */
@@ -101,16 +102,20 @@ static void on_room(struct store_put *store_put)
 	err = write_some(put, (const uint8_t *)put->held.bytes + put->held_sent,
 			 put->held.len - put->held_sent, &taken);
 	put->held_sent += taken;
-	if (err == -ENOBUFS)
+	if (err == -ENOBUFS) {
+		s3_call_wait(call);
 		return;
+	}
 	if (!s3_call_ran(call, err, put->missing))
 		return;
 	text_free(&put->held);
 	put->held_sent = 0;
-	if (put->ended)
+	if (put->ended) {
 		commit(put);
-	else
-		http1_resume(call->http);
+		return;
+	}
+	s3_call_rest(call);
+	http1_resume(call->http);
 }
 
 enum s3_error s3_put_data(struct s3_call *call, const uint8_t *data, size_t len)
@@ -129,6 +134,7 @@ enum s3_error s3_put_data(struct s3_call *call, const uint8_t *data, size_t len)
 	if (err == -ENOBUFS) {
 		text_add(&put->held, data + taken, len - taken);
 		http1_pause(call->http);
+		s3_call_wait(call);
 		return put->held.failed ? S3_SLOW_DOWN : S3_OK;
 	}
 	return s3_error_of(err, put->missing);
@@ -166,6 +172,13 @@ static struct put *new_put(struct s3_call *call, enum s3_error missing)
 	return put;
 }
 
+/* The store has it; now it is the client's turn. */
+static void begun(struct put *put)
+{
+	put->begun = true;
+	s3_call_rest(put->call);
+}
+
 void s3_put_object(struct s3_call *call)
 {
 	struct text pairs = {0};
@@ -181,7 +194,7 @@ void s3_put_object(struct s3_call *call)
 			       store_put(call->context->store, call->request.bucket,
 					 call->request.key, &meta, &put->put),
 			       S3_NO_SUCH_BUCKET))
-		put->begun = true;
+		begun(put);
 	text_free(&pairs);
 }
 
@@ -201,5 +214,5 @@ void s3_upload_part(struct s3_call *call)
 		    store_part_put(call->context->store, call->request.bucket, call->request.key,
 				   s3_request_query(&call->request, "uploadId"), number, &put->put),
 		    S3_NO_SUCH_UPLOAD))
-		put->begun = true;
+		begun(put);
 }

@@ -195,6 +195,7 @@ int dir_open(struct store **store, struct loop *loop, const char *path, dir_open
 	dir->data_fd = -1;
 	dir->free_task.run = free_dir;
 	LIST_INIT(&dir->files);
+	TAILQ_INIT(&dir->waiting_for_air);
 	LIST_INIT(&dir->puts);
 	LIST_INIT(&dir->gets);
 	LIST_INIT(&dir->waiting);

@@ -10,6 +10,7 @@
  * - No room, no permission, a broken disk: the first error is told once and sticks.
  * - Dropped, whenever: what is in flight ends first, then whichever name it has is removed, and
  * only then is its number settled: until then recovery would do the same.
+ * - Too many others are on their way to the disk: it waits for its turn, see dir_air.c.
  * - The disk is slower than the client: no buffer is free, and the client is told to wait.
  */
 #define _GNU_SOURCE
@@ -88,6 +89,7 @@ static void on_written(struct file_op *op, ssize_t res)
 
 	if (res < 0)
 		fail(file, (int)res);
+	file->writing--;
 	dir_file_used(buffer);
 	advance_soon(file);
 }
@@ -107,6 +109,8 @@ static void on_hashed(struct hash_job *job)
 /* A few bytes are hashed in less time than it takes to tell a thread. */
 static void begin_hash(struct dir_file *file, struct buffer *buffer)
 {
+	if (!file->md5)
+		return;
 	if (buffer->used < HASH_HERE_BYTES && !file->hashing) {
 		if (!EVP_DigestUpdate(file->md5, buffer->data, buffer->used))
 			fail(file, -ENOMEM);
@@ -140,6 +144,7 @@ static void fly(struct dir_file *file, struct buffer *buffer)
 {
 	file_write(file->dir->loop, &buffer->op, file->fd, buffer->data, buffer->used,
 		   file->offset);
+	file->writing++;
 	file->offset += buffer->used;
 	start_writeback(file);
 }
@@ -149,7 +154,7 @@ static void send_full(struct dir_file *file)
 {
 	struct buffer *buffer;
 
-	while (file->fd >= 0 && (buffer = STAILQ_FIRST(&file->full))) {
+	while (file->fd >= 0 && (buffer = STAILQ_FIRST(&file->full)) && dir_air_take(file)) {
 		STAILQ_REMOVE_HEAD(&file->full, entry);
 		fly(file, buffer);
 	}
@@ -296,21 +301,27 @@ static void go_on_keeping(struct dir_file *file)
 		tell_kept(file, file->err);
 	} else if (file->published || !file->size_bytes) {
 		tell_kept(file, 0);
-	} else {
+	} else if (dir_air_take(file)) {
 		file->busy = true;
 		file->numbering = true;
 		dir_shelf_take(file->dir, file);
 	}
 }
 
-static void advance(struct loop_task *task)
+static void try_to_open(struct dir_file *file)
 {
-	struct dir_file *file = LOOP_OWNER(task, struct dir_file, advance);
-
-	if (file->gone) {
-		dir_file_undo(file);
+	if (!file->wants_open || !dir_air_take(file))
 		return;
-	}
+	file->wants_open = false;
+	file->opening = true;
+	file->busy = true;
+	file_open(file->dir->loop, &file->op, file->dir->tmp_fd, file->tmp_name,
+		  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, FILE_MODE);
+}
+
+static void go_on(struct dir_file *file)
+{
+	try_to_open(file);
 	if (!file->err)
 		send_full(file);
 	else
@@ -330,14 +341,29 @@ static void advance(struct loop_task *task)
 	}
 }
 
+static void advance(struct loop_task *task)
+{
+	struct dir_file *file = LOOP_OWNER(task, struct dir_file, advance);
+
+	if (file->gone)
+		dir_file_undo(file);
+	else
+		go_on(file);
+	dir_air_leave(file);
+}
+
 void dir_file_open(struct dir_file *file)
 {
-	if (file->opening)
+	if (file->opening || file->wants_open)
 		return;
-	file->opening = true;
-	file->busy = true;
-	file_open(file->dir->loop, &file->op, file->dir->tmp_fd, file->tmp_name,
-		  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, FILE_MODE);
+	file->wants_open = true;
+	try_to_open(file);
+}
+
+void dir_file_unhashed(struct dir_file *file)
+{
+	EVP_MD_CTX_free(file->md5);
+	file->md5 = NULL;
 }
 
 int dir_file_begin(struct dir *dir, const struct dir_file_events *events, void *ctx,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * dir_file_inner.h - a file being written, for dir_file.c, dir_file_undo.c and dir_shelf.c.
+ * dir_file_inner.h - a file being written, for dir_file.c, dir_file_undo.c, dir_air.c and
+ * dir_shelf.c.
  *
  * Room: store.
  */
@@ -44,9 +45,13 @@ struct dir_file {
 	uint64_t number; /* 0: none yet */
 	struct dir_shelf *shelf;
 	TAILQ_ENTRY(dir_file) numbered; /* waiting for a number, or unsettled */
-	bool busy;			/* `op`, `publish` or the number is awaited */
-	bool opening;			/* or open */
-	bool numbering;			/* waits for a number */
+	TAILQ_ENTRY(dir_file) air;
+	size_t writing; /* buffers on their way to the disk */
+	bool in_air, wants_air;
+	bool wants_open;
+	bool busy;	/* `op`, `publish` or the number is awaited */
+	bool opening;	/* or open */
+	bool numbering; /* waits for a number */
 	bool keeping, published;
 	bool told; /* of the error, or that it is kept */
 	bool wants_room;
@@ -59,6 +64,14 @@ struct dir_file {
 };
 
 void dir_file_init_undo(struct dir_file *file);
+
+/**
+ * dir_air_take - may it ask the disk for something? Else `advance` is run when it may.
+ *
+ * dir_air_leave - after anything has ended: if nothing is under way, another one's turn has come.
+ */
+bool dir_air_take(struct dir_file *file);
+void dir_air_leave(struct dir_file *file);
 
 /** dir_file_undo - the next step of letting go. */
 void dir_file_undo(struct dir_file *file);

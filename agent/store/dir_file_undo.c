@@ -46,6 +46,10 @@ static void free_file(struct loop_task *task)
 
 static void end(struct dir_file *file)
 {
+	if (file->wants_air)
+		TAILQ_REMOVE(&file->dir->waiting_for_air, file, air);
+	file->wants_air = false;
+	dir_air_leave(file);
 	file_close(file->dir->loop, file->fd);
 	file->fd = -1;
 	loop_reap(file->dir->loop, &file->free_task);
@@ -81,6 +85,8 @@ void dir_file_undo(struct dir_file *file)
 		end(file);
 		return;
 	}
+	if (!dir_air_take(file))
+		return;
 	file->busy = true;
 	file->op.done = on_removed;
 	if (file->undone == UNDO_TMP) {

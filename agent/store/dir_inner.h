@@ -6,8 +6,9 @@
  * several nodes alike.
  *
  * dir.c opens and closes; dir_call.c makes calls of the index; dir_file.c makes bytes
- * durable under a number from dir_shelf.c; dir_put.c and dir_get.c are uploads and downloads;
- * dir_list.c and dir_upload.c ask and change rows; dir_sweep.c removes what nothing needs.
+ * durable under a number from dir_shelf.c, when dir_air.c lets it; dir_put.c and dir_get.c are
+ * uploads and downloads; dir_list.c and dir_upload.c ask and change rows; dir_sweep.c removes what
+ * nothing needs.
  */
 #ifndef KNELL_STORE_DIR_INNER_H
 #define KNELL_STORE_DIR_INNER_H
@@ -73,6 +74,8 @@ struct dir {
 	uint64_t put_ids; /* the last given to a put */
 	struct dir_shelves shelves;
 	LIST_HEAD(, dir_file) files;
+	struct dir_file_list waiting_for_air; /* see dir_air.c */
+	unsigned int in_air;
 	LIST_HEAD(, dir_put) puts;
 	LIST_HEAD(, dir_get) gets;
 	LIST_HEAD(, dir_call) waiting; /* for the quorum */

@@ -17,7 +17,7 @@ enum drive_state {
 	DRIVE_UNKNOWN, /* not read yet, or nobody is there to ask */
 	DRIVE_OK,
 	DRIVE_OFFLINE, /* nothing is there */
-	DRIVE_FAULTY,  /* errors, or no answer in time */
+	DRIVE_FAULTY,  /* errors, no answer in time, or nothing can be written: full, read-only */
 	DRIVE_STATES
 };
 

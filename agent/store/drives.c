@@ -5,33 +5,41 @@
  * Room: store.
  *
  * Happy path: every DRIVES_PERIOD_NS each drive's own worker calls statvfs(), and what it found
- * replaces what was known.
+ * replaces what was known; then it tries to write.
  * Failure modes: statvfs() fails: offline when nothing is there, else faulty, with the reason. It
  * does not come back (a dead NFS server, a disk that hangs): faulty after DRIVES_TIMEOUT_NS, no
- * second look is begun meanwhile, and when it does come back the drive is what it found. Closed
- * while one hangs: its look is left behind, see worker.h.
+ * second look is begun meanwhile, and when it does come back the drive is what it found. The trial
+ * fails or does not come back: faulty as well, until one comes through. Where files without a name
+ * are unknown nothing is tried. Closed while one hangs: its look is left behind, see worker.h.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 #include "io/worker.h"
 #include "store/drives.h"
 
 #define BY_UUID		  "/dev/disk/by-uuid"
 #define CLOSE_PATIENCE_NS UINT64_C(20000000)
+#define NS_PER_S	  UINT64_C(1000000000)
+
+enum { TRIAL_BYTES = 4096, TRIAL_MODE = 0600 };
 
 struct entry {
 	struct drive drive;
 	struct drives *drives;
 	struct worker *worker;
 	struct timer next; /* the next look, or the end of our patience with this one */
-	bool looking;
+	bool looking;	   /* or trying */
+	bool trying;
 	bool known;
+	int trial_err; /* of the last one */
 };
 
 struct drives {
@@ -40,7 +48,7 @@ struct drives {
 	struct entry entries[];
 };
 
-/* One look; all that the thread touches. */
+/* One look, or one trial; all that the thread touches. */
 struct look {
 	struct worker_job job;
 	struct entry *entry; /* for the loop only: it is gone when the look is dropped */
@@ -81,12 +89,51 @@ static void run_look(struct worker_job *job)
 		find_uuid(look, info.st_dev);
 }
 
+/* Whoever cannot do so without a name is not tried; the errors are as old as the kernel. */
+static bool is_unknown(int err)
+{
+	return err == EOPNOTSUPP || err == EISDIR || err == EINVAL || err == ENOSYS;
+}
+
+static int try_room(int fd)
+{
+	if (!fallocate(fd, FALLOC_FL_KEEP_SIZE, 0, DRIVES_ROOM_BYTES) || is_unknown(errno))
+		return 0;
+	return -errno;
+}
+
+static int try_to_write(int fd)
+{
+	static const char page[TRIAL_BYTES];
+	int err = try_room(fd);
+
+	if (err)
+		return err;
+	if (write(fd, page, sizeof(page)) != (ssize_t)sizeof(page) || fdatasync(fd))
+		return -errno;
+	return 0;
+}
+
+static void run_trial(struct worker_job *job)
+{
+	struct look *look = LOOP_OWNER(job, struct look, job);
+	int fd = open(look->path, O_TMPFILE | O_WRONLY | O_CLOEXEC, TRIAL_MODE);
+
+	if (fd < 0) {
+		look->err = is_unknown(errno) ? 0 : -errno;
+		return;
+	}
+	look->err = try_to_write(fd);
+	close(fd);
+}
+
 static void drop_look(struct worker_job *job)
 {
 	free(LOOP_OWNER(job, struct look, job));
 }
 
 static void took_look(struct worker_job *job);
+static void took_trial(struct worker_job *job);
 
 static void schedule(struct entry *entry, uint64_t delay_ns)
 {
@@ -95,37 +142,45 @@ static void schedule(struct entry *entry, uint64_t delay_ns)
 	loop_arm(loop, &entry->next, loop_now_ns(loop) + delay_ns);
 }
 
-static void begin_look(struct entry *entry)
+static void begin(struct entry *entry, bool trial)
 {
 	size_t path_bytes = strlen(entry->drive.path) + 1;
 	struct look *look = calloc(1, sizeof(*look) + path_bytes);
 
-	if (!look) {
-		schedule(entry, DRIVES_PERIOD_NS);
-		return;
+	entry->looking = false;
+	entry->trying = trial;
+	if (look) {
+		look->job = (struct worker_job){
+			.run = trial ? run_trial : run_look,
+			.done = trial ? took_trial : took_look,
+			.drop = drop_look,
+		};
+		look->entry = entry;
+		memcpy(look->path, entry->drive.path, path_bytes);
+		entry->looking = !worker_submit(entry->worker, &look->job);
 	}
-	look->job = (struct worker_job){.run = run_look, .done = took_look, .drop = drop_look};
-	look->entry = entry;
-	memcpy(look->path, entry->drive.path, path_bytes);
-	entry->looking = !worker_submit(entry->worker, &look->job);
 	if (!entry->looking)
 		free(look);
-	schedule(entry, entry->looking ? DRIVES_TIMEOUT_NS : DRIVES_PERIOD_NS);
+	schedule(entry, !entry->looking ? DRIVES_PERIOD_NS
+			: trial		? DRIVES_TRIAL_NS
+					: DRIVES_TIMEOUT_NS);
 }
 
 static void on_next(struct timer *timer)
 {
 	struct entry *entry = LOOP_OWNER(timer, struct entry, next);
 
+	uint64_t patience_ns = entry->trying ? DRIVES_TRIAL_NS : DRIVES_TIMEOUT_NS;
+
 	if (!entry->looking) {
-		begin_look(entry);
+		begin(entry, false);
 		return;
 	}
 	entry->known = true;
 	entry->drive.state = DRIVE_FAULTY;
 	snprintf(entry->drive.reason, sizeof(entry->drive.reason),
-		 "does not answer within %u s, is asked no further until it does",
-		 (unsigned int)(DRIVES_TIMEOUT_NS / UINT64_C(1000000000)));
+		 "does not %s within %u s, is asked no further until it does",
+		 entry->trying ? "take a write" : "answer", (unsigned int)(patience_ns / NS_PER_S));
 }
 
 /* Nothing there is another matter than something broken. */
@@ -163,13 +218,63 @@ static void fill(struct drive *drive, const struct look *look)
 	drive->read_only = found->f_flag & ST_RDONLY;
 }
 
+static const char *trial_words(int err)
+{
+	switch (-err) {
+	case ENOSPC:
+	case EDQUOT:
+		return "full";
+	case EROFS:
+		return "read-only";
+	default:
+		return strerror(-err);
+	}
+}
+
+/* What the last trial said stands until the next one says something else. */
+static void judge(struct entry *entry)
+{
+	struct drive *drive = &entry->drive;
+	int err = drive->read_only ? -EROFS : entry->trial_err;
+
+	if (drive->state != DRIVE_OK || !err)
+		return;
+	drive->state = DRIVE_FAULTY;
+	drive->read_only = err == -EROFS;
+	snprintf(drive->reason, sizeof(drive->reason), "cannot be written: %s", trial_words(err));
+}
+
 static void took_look(struct worker_job *job)
 {
 	struct look *look = LOOP_OWNER(job, struct look, job);
 	struct entry *entry = look->entry;
+	bool tries;
 
 	fill(&entry->drive, look);
+	tries = !look->err && !entry->drive.read_only;
 	free(look);
+	judge(entry);
+	entry->looking = false;
+	if (tries) {
+		begin(entry, true);
+		return;
+	}
+	entry->known = true;
+	schedule(entry, DRIVES_PERIOD_NS);
+}
+
+static void took_trial(struct worker_job *job)
+{
+	struct look *look = LOOP_OWNER(job, struct look, job);
+	struct entry *entry = look->entry;
+	struct drive *drive = &entry->drive;
+
+	entry->trial_err = look->err;
+	free(look);
+	drive->state = DRIVE_OK;
+	drive->reason[0] = '\0';
+	drive->read_only = false;
+	judge(entry);
 	entry->looking = false;
 	entry->known = true;
 	schedule(entry, DRIVES_PERIOD_NS);
@@ -193,7 +298,7 @@ int drives_open(struct drives **drives, struct loop *loop, char *const *paths, s
 		entry->drive.path = strdup(paths[i]);
 		err = entry->drive.path ? worker_open(&entry->worker, loop) : -ENOMEM;
 		if (!err)
-			begin_look(entry);
+			begin(entry, false);
 	}
 	if (err) {
 		drives_close(fresh);

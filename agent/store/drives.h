@@ -18,9 +18,15 @@ struct drives;
 
 #define DRIVES_PERIOD_NS  UINT64_C(5000000000) /* between two looks at a drive */
 #define DRIVES_TIMEOUT_NS UINT64_C(2000000000) /* a look that takes longer: faulty */
+/* A trial that takes longer: faulty. A disk that has much to write may take seconds for a flush. */
+#define DRIVES_TRIAL_NS	  UINT64_C(10000000000)
+#define DRIVES_ROOM_BYTES (UINT64_C(1) << 20) /* with less to be had it is full */
 
 /**
  * drives_open - look at the directories @paths, now and from now on.
+ *
+ * A look asks the file system what it has; then a trial writes a page to it, into a file without a
+ * name, and flushes it: only that tells of a drive that is read-only, full, frozen or broken.
  *
  * 0 or a negative errno.
  */

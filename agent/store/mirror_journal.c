@@ -152,6 +152,7 @@ static struct mirror_page *new_page(struct mirror_member *member, size_t count)
 		return NULL;
 	page->call.base.drop = drop_page;
 	page->call.local = true;
+	page->call.base.changes = true;
 	page->member = member;
 	snprintf(page->peer, sizeof(page->peer), "%s", member->peer->name);
 	snprintf(page->drive, sizeof(page->drive), "%s", member->drive);
@@ -178,6 +179,7 @@ static void ask_how_far(struct mirror_member *member)
 		return;
 	}
 	page->asks = true;
+	page->call.base.changes = false;
 	submit(member, page);
 }
 

@@ -67,6 +67,36 @@ run() {
 	esac
 }
 
+# each_case TEXT COMMAND...: a program that prints `ok - ` and `not ok - ` lines; each is a case here.
+each_case() {
+	local text=$1 line seen=0 bad=0 status=
+	shift
+	while read -r line; do
+		case $line in
+		"ok - "*) passed=$((passed + 1)) ;;
+		"not ok - "*) failed=$((failed + 1)) bad=1 ;;
+		"status "*)
+			status=${line#status }
+			continue
+			;;
+		*)
+			echo "# $line"
+			continue
+			;;
+		esac
+		seen=$((seen + 1))
+		echo "${line%% - *} - $text: ${line#* - }"
+	done < <(
+		"$@" 2>&1
+		echo "status $?"
+	)
+	if [ "$seen" -eq 0 ]; then
+		run "$text" fail "the program said nothing"
+	elif [ "$bad" -eq 0 ] && [ "$status" != 0 ]; then
+		run "$text" fail "the program ended with status $status"
+	fi
+}
+
 finish() {
 	if [ "$failed" -gt 0 ]; then
 		exit 1

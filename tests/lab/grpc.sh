@@ -10,7 +10,7 @@
 grpc_programs=$tests_root/tests/grpc
 export NODE_PATH=$KNELL_BUILD/grpc/node_modules NODE_NO_WARNINGS=1
 type -P node >/dev/null || skip_all "no Node.js: tools/setup installs it"
-[ -d "$NODE_PATH" ] || skip_all "no npm packages in $KNELL_BUILD/grpc: tests/grpc/install could not get them"
+[ -d "$NODE_PATH" ] || skip_all "no npm packages in $KNELL_BUILD/grpc: tests/install_npm could not get them"
 
 # js HOST PROGRAM ARGS...: run it on that host.
 js() {
@@ -45,23 +45,4 @@ end() {
 
 is_gone() {
 	! kill -0 "$1"
-}
-
-# each_case TEXT COMMAND...: a program that prints `ok - ` and `not ok - ` lines; each is a case here.
-each_case() {
-	local text=$1 line seen=0
-	shift
-	while read -r line; do
-		case $line in
-		"ok - "*) passed=$((passed + 1)) ;;
-		"not ok - "*) failed=$((failed + 1)) ;;
-		*)
-			echo "# $line"
-			continue
-			;;
-		esac
-		seen=$((seen + 1))
-		echo "${line%% - *} - $text: ${line#* - }"
-	done < <("$@" 2>&1)
-	[ "$seen" -gt 0 ] || run "$text" fail "the program said nothing"
 }

@@ -4,43 +4,18 @@
 # S3: s3cmd, rclone, aws and curl put, get, list, copy, delete and upload in parts, in the clear and
 # over TLS, and what comes back is compared. Then requests that nobody should send.
 . "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/s3.sh"
 
 PARTS_MIB=$(in_mode 20 1024 1024)
 TREE_FILES=$(in_mode 60 2000 2000)
 readonly PARTS_MIB TREE_FILES
-export KNELL_ROOT_USER=knelltest KNELL_ROOT_PASSWORD=knellsecretpassword
-export AWS_ACCESS_KEY_ID=$KNELL_ROOT_USER AWS_SECRET_ACCESS_KEY=$KNELL_ROOT_PASSWORD
-unset AWS_CA_BUNDLE AWS_PROFILE
-export AWS_DEFAULT_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true AWS_PAGER='' AWS_MAX_ATTEMPTS=2
-
-[ -x "$KNELL_BUILD/lab_s3_serve" ] || skip_all "$KNELL_BUILD is not built: make tests"
-work=$(mktemp -d /tmp/knell-s3-XXXXXX)
-export HOME=$work AWS_CONFIG_FILE=$work/aws AWS_SHARED_CREDENTIALS_FILE=$work/aws-credentials
-servers=()
-trap 'kill "${servers[@]}" 2>/dev/null; wait; rm -rf "$work"' EXIT
-
-# serve DIR [CERT KEY]: S3 out of DIR; sets `port`.
-serve() {
-	local out=$work/serve-${#servers[@]}
-	mkdir -p "$1"
-	"$KNELL_BUILD/lab_s3_serve" "$1" 0 "${@:2}" >"$out" 2>&1 &
-	servers+=($!)
-	wait_for 10 grep -q '^port' "$out" || skip_all "cannot serve: $(tail -n 1 "$out")"
-	port=$(awk '/^port/ { print $2 }' "$out")
-}
 
 make_data() {
-	local i
 	head -c 3000 /dev/urandom >"$work/small"
 	: >"$work/empty"
 	head -c "${PARTS_MIB}M" /dev/urandom >"$work/large"
-	for ((i = 0; i < TREE_FILES; i++)); do
-		mkdir -p "$work/tree/d$((i % 7))"
-		head -c $((i * 37)) /dev/urandom >"$work/tree/d$((i % 7))/file $i+ü&.bin"
-	done
+	make_tree "$TREE_FILES"
 }
-
-same() { cmp -s "$1" "$2" || fail "$2 differs from $1"; }
 
 # refused COMMAND...: it must fail.
 refused() { ! "$@" >/dev/null 2>&1 || fail "succeeds: $*"; }
@@ -85,19 +60,8 @@ with_curl() {
 
 # ---- s3cmd ----
 
-s3() { s3cmd -q --config "$work/s3cfg" "$@" 2>"$work/s3cmd.err" || fail "s3cmd $1: $(tail -n 1 "$work/s3cmd.err")"; }
-
 with_s3cmd() {
-	cat >"$work/s3cfg" <<-END
-		[default]
-		access_key = $KNELL_ROOT_USER
-		secret_key = $KNELL_ROOT_PASSWORD
-		host_base = 127.0.0.1:$port
-		host_bucket = 127.0.0.1:$port
-		use_https = False
-		multipart_chunk_size_mb = 5
-		check_ssl_certificate = False
-	END
+	s3cmd_config
 	s3 mb s3://s3cmd && s3 put "$work/large" s3://s3cmd/large && s3 get --force s3://s3cmd/large "$work/back" &&
 		same "$work/large" "$work/back" &&
 		s3 sync "$work/tree/" s3://s3cmd/tree/ && s3 sync s3://s3cmd/tree/ "$work/tree-s3cmd/" &&
@@ -108,16 +72,7 @@ with_s3cmd() {
 		s3 del -r --force s3://s3cmd && s3 rb s3://s3cmd
 }
 
-same_tree() { diff -r "$work/tree" "$1" >"$work/diff" || fail "$(head -n 1 "$work/diff")"; }
-
 # ---- rclone ----
-
-rc() {
-	rclone --config /dev/null --s3-provider Other --s3-endpoint "$url" --s3-access-key-id "$KNELL_ROOT_USER" \
-		--s3-secret-access-key "$KNELL_ROOT_PASSWORD" --s3-chunk-size 5M --s3-upload-cutoff 5M \
-		--no-check-certificate --retries 1 "$@" 2>"$work/rclone.err" ||
-		fail "rclone $1: $(grep -v NOTICE "$work/rclone.err" | head -n 1)"
-}
 
 with_rclone() {
 	rc mkdir :s3:rclone && rc copyto "$work/large" :s3:rclone/large && rc copyto :s3:rclone/large "$work/back" &&
@@ -130,11 +85,6 @@ with_rclone() {
 }
 
 # ---- aws ----
-
-aws_cli() {
-	/usr/bin/aws --endpoint-url "$url" --no-verify-ssl "$@" >"$work/aws.out" 2>"$work/aws.err" ||
-		fail "aws $1 $2: $(grep -v Warning "$work/aws.err" | head -c 300)"
-}
 
 with_aws() {
 	[ -x /usr/bin/aws ] || { why="no aws" && return 77; }
@@ -203,23 +153,13 @@ bad_http() {
 
 with_tls() {
 	local port url
-	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost \
-		-keyout "$work/key.pem" -out "$work/cert.pem" 2>/dev/null
+	make_certificate
 	serve "$work/store-tls" "$work/cert.pem" "$work/key.pem"
 	url=https://127.0.0.1:$port
 	signed() {
 		curl -sSk -m 60 --aws-sigv4 aws:amz:us-east-1:s3 --user "$KNELL_ROOT_USER:$KNELL_ROOT_PASSWORD" "$@"
 	}
 	with_curl && with_rclone
-}
-
-# An orderly end, and nothing left half-written.
-ends_clean() {
-	local pid
-	for pid in "${servers[@]}"; do
-		kill "$pid" && wait "$pid" || fail "status $?" || return 1
-	done
-	[ -z "$(find "$work"/store*/tmp -type f 2>/dev/null)" ] || fail "temporary files are left"
 }
 
 make_data

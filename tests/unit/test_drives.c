@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Unit tests of agent/store/drives: what is there, what is not, what is broken and what hangs. A
- * drive that hangs is played by statvfs() itself, which stands here in libc's place.
+ * Unit tests of agent/store/drives: what is there, what is not, what is broken, full, read-only and
+ * what hangs. Such drives are played by statvfs(), fallocate() and fdatasync() themselves, which
+ * stand here in libc's place, and go by the names of directories.
  */
 #define _GNU_SOURCE
 #include <check.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +32,8 @@ static bool (*wanted)(void);
 static bool timed_out;
 static char dir[] = "/tmp/knell-test-drives-XXXXXX";
 static char good[64], hanging[64], broken[64], absent[64], file[64];
+static char locked[64], full[64], sick[64], frozen[64];
+static atomic_bool healed;
 static int gate[2]; /* what hangs reads from it */
 
 /* Stands in libc's place when a drive is looked at. */
@@ -55,9 +59,43 @@ int look_at(const char *path, struct statvfs *found)
 		.f_bavail = 300,
 		.f_files = 50,
 		.f_ffree = 20,
-		.f_flag = ST_RDONLY,
+		.f_flag = strstr(path, "locked") ? ST_RDONLY : 0,
 	};
 	return 0;
+}
+
+/* Which of the drives a file without a name is on. */
+static bool is_on(int fd, const char *name)
+{
+	char link[64], path[128];
+	ssize_t len;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	len = readlink(link, path, sizeof(path) - 1);
+	path[len > 0 ? len : 0] = '\0';
+	return strstr(path, name);
+}
+
+int reserve(int fd, int mode, off_t offset, off_t len) __asm__("fallocate");
+
+int reserve(int fd, int mode, off_t offset, off_t len)
+{
+	(void)mode;
+	(void)offset;
+	errno = ENOSPC;
+	return is_on(fd, "full") && len > BLOCK_BYTES && !atomic_load(&healed) ? -1 : 0;
+}
+
+int flush(int fd) __asm__("fdatasync");
+
+int flush(int fd)
+{
+	char byte;
+
+	if (is_on(fd, "frozen"))
+		(void)!read(gate[0], &byte, 1);
+	errno = EIO;
+	return is_on(fd, "sick") ? -1 : 0;
 }
 
 static bool are_known(void)
@@ -70,7 +108,12 @@ static bool never(void)
 	return false;
 }
 
-static bool hanging_is_ok(void)
+static bool first_is_faulty(void)
+{
+	return drives_get(drives, 0)->state == DRIVE_FAULTY;
+}
+
+static bool first_is_ok(void)
 {
 	return drives_get(drives, 0)->state == DRIVE_OK;
 }
@@ -110,7 +153,14 @@ static void setup(void)
 	snprintf(broken, sizeof(broken), "%s/broken", dir);
 	snprintf(absent, sizeof(absent), "%s/absent", dir);
 	snprintf(file, sizeof(file), "%s/file", dir);
+	snprintf(locked, sizeof(locked), "%s/locked", dir);
+	snprintf(full, sizeof(full), "%s/full", dir);
+	snprintf(sick, sizeof(sick), "%s/sick", dir);
+	snprintf(frozen, sizeof(frozen), "%s/frozen", dir);
 	ck_assert(!mkdir(good, 0700) && !mkdir(hanging, 0700) && !mkdir(broken, 0700));
+	ck_assert(!mkdir(locked, 0700) && !mkdir(full, 0700) && !mkdir(sick, 0700));
+	ck_assert(!mkdir(frozen, 0700));
+	atomic_store(&healed, false);
 	fclose(fopen(file, "w"));
 	ck_assert_int_eq(pipe(gate), 0);
 	look = (struct timer){.fire = on_look};
@@ -126,6 +176,10 @@ static void teardown(void)
 	rmdir(good);
 	rmdir(hanging);
 	rmdir(broken);
+	rmdir(locked);
+	rmdir(full);
+	rmdir(sick);
+	rmdir(frozen);
 	unlink(file);
 	rmdir(dir);
 }
@@ -149,7 +203,7 @@ START_TEST(reads_each)
 	ck_assert_uint_eq(drive->available_bytes, UINT64_C(300) * BLOCK_BYTES);
 	ck_assert_uint_eq(drive->inodes, 50);
 	ck_assert_uint_eq(drive->inodes_used, 30);
-	ck_assert(drive->read_only);
+	ck_assert(!drive->read_only);
 	ck_assert_int_eq(drives_get(drives, 1)->state, DRIVE_OFFLINE);
 	ck_assert_str_eq(drives_get(drives, 1)->reason, "No such file or directory");
 	ck_assert_int_eq(drives_get(drives, 2)->state, DRIVE_OFFLINE);
@@ -171,7 +225,46 @@ START_TEST(what_hangs_is_faulty_and_holds_up_no_other)
 	ck_assert_int_eq(drives_get(drives, 0)->state, DRIVE_FAULTY);
 	ck_assert_ptr_nonnull(strstr(drives_get(drives, 0)->reason, "does not answer"));
 	ck_assert_int_eq(write(gate[1], "x", 1), 1);
-	run_until(hanging_is_ok);
+	run_until(first_is_ok);
+	ck_assert_str_eq(drives_get(drives, 0)->reason, "");
+}
+END_TEST
+
+START_TEST(what_takes_no_write_is_faulty)
+{
+	char *paths[] = {full, locked, sick};
+	const struct drive *drive;
+
+	ck_assert_int_eq(drives_open(&drives, loop, paths, 3), 0);
+	run_until(are_known);
+	drive = drives_get(drives, 0);
+	ck_assert_int_eq(drive->state, DRIVE_FAULTY);
+	ck_assert_str_eq(drive->reason, "cannot be written: full");
+	ck_assert_uint_eq(drive->total_bytes, UINT64_C(1000) * BLOCK_BYTES);
+	ck_assert(!drive->read_only);
+	drive = drives_get(drives, 1);
+	ck_assert_int_eq(drive->state, DRIVE_FAULTY);
+	ck_assert_str_eq(drive->reason, "cannot be written: read-only");
+	ck_assert(drive->read_only);
+	drive = drives_get(drives, 2);
+	ck_assert_int_eq(drive->state, DRIVE_FAULTY);
+	ck_assert_str_eq(drive->reason, "cannot be written: Input/output error");
+	atomic_store(&healed, true);
+	run_until(first_is_ok);
+	ck_assert_str_eq(drives_get(drives, 0)->reason, "");
+}
+END_TEST
+
+START_TEST(what_hangs_at_a_write_is_faulty)
+{
+	char *paths[] = {frozen};
+
+	ck_assert_int_eq(drives_open(&drives, loop, paths, 1), 0);
+	run_until(first_is_faulty);
+	ck_assert(drives_known(drives));
+	ck_assert_ptr_nonnull(strstr(drives_get(drives, 0)->reason, "does not take a write"));
+	ck_assert_int_eq(write(gate[1], "x", 1), 1);
+	run_until(first_is_ok);
 	ck_assert_str_eq(drives_get(drives, 0)->reason, "");
 }
 END_TEST
@@ -223,6 +316,8 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, reads_each);
 	tcase_add_test(tcase, what_hangs_is_faulty_and_holds_up_no_other);
+	tcase_add_test(tcase, what_takes_no_write_is_faulty);
+	tcase_add_test(tcase, what_hangs_at_a_write_is_faulty);
 	tcase_add_test(tcase, closes_while_one_hangs);
 	tcase_add_test(tcase, may_be_none);
 	tcase_add_test(tcase, states_have_names);

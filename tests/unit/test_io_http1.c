@@ -77,7 +77,7 @@ static enum http1_fault parse(const char *bytes, size_t len, size_t piece)
 #define THREE                                                                          \
 	"PUT /a?b=%20 HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nEmpty:\r\n\r\nhello" \
 	"PUT /b HTTP/1.1\r\nHOST:  y  \r\nTransfer-Encoding: chunked\r\n\r\n"          \
-	"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: z\r\n\r\n"                           \
+	"3\r\n\n b\r\n2;x=y\r\nde\r\n0\r\nTrailer: z\r\n\r\n"                          \
 	"GET /c HTTP/1.0\r\n\r\n"
 
 START_TEST(three_requests_in_pieces)
@@ -87,7 +87,7 @@ START_TEST(three_requests_in_pieces)
 	for (piece = 1; piece < sizeof(THREE); piece++) {
 		ck_assert_int_eq(parse(THREE, sizeof(THREE) - 1, piece), HTTP1_SOUND);
 		ck_assert_str_eq(told.bytes, "PUT /a?b=%20 host=x content-length=5 empty=|hello."
-					     "PUT /b host=y transfer-encoding=chunked|abcde."
+					     "PUT /b host=y transfer-encoding=chunked|\n bde."
 					     "GET /c|.");
 	}
 }
@@ -120,6 +120,10 @@ static const struct refusal {
 	{"GARBAGE\r\n\r\n", HTTP1_MALFORMED},
 	{"\x16\x03\x01\x02", HTTP1_MALFORMED}, /* TLS where there is none */
 	{"GET / HTTP/1.1\r\nHost: a\r\nX: \x01\r\n\r\n", HTTP1_MALFORMED},
+	{"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", HTTP1_MALFORMED},
+	{"\r\nGET / HTTP/1.1\nHost:\n\ta\n\n", HTTP1_MALFORMED},
+	{"PUT / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n 1\r\n\r\n", HTTP1_MALFORMED},
+	{"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\tchunked\r\n\r\n", HTTP1_MALFORMED},
 };
 
 START_TEST(what_is_refused)

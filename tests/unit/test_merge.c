@@ -43,6 +43,21 @@ START_TEST(who_says_it_starts_is_starting)
 }
 END_TEST
 
+START_TEST(a_fault_of_a_drive_is_found)
+{
+	struct drive drives[] = {
+		{.state = DRIVE_OK}, {.state = DRIVE_UNKNOWN}, {.state = DRIVE_OK}};
+	const struct server server = {.drives = drives, .drive_count = 3}, none = {0};
+
+	ck_assert_ptr_null(merge_fault(&server));
+	ck_assert_ptr_null(merge_fault(&none));
+	drives[2].state = DRIVE_OFFLINE;
+	ck_assert_ptr_eq(merge_fault(&server), &drives[2]);
+	drives[0].state = DRIVE_FAULTY;
+	ck_assert_ptr_eq(merge_fault(&server), &drives[0]);
+}
+END_TEST
+
 START_TEST(drives_share_the_fate_of_their_server)
 {
 	enum drive_state said;
@@ -110,6 +125,7 @@ int main(void)
 
 	tcase_add_loop_test(tcase, verdict_comes_before_the_answer, 0, ROWS);
 	tcase_add_test(tcase, who_says_it_starts_is_starting);
+	tcase_add_test(tcase, a_fault_of_a_drive_is_found);
 	tcase_add_test(tcase, drives_share_the_fate_of_their_server);
 	tcase_add_test(tcase, counts_add_up);
 	tcase_add_test(tcase, only_good_drives_make_space);

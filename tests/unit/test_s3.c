@@ -325,6 +325,11 @@ START_TEST(errors)
 	ck_assert_int_eq(s3_error_words(s3_error_of(-EAGAIN, S3_NO_SUCH_KEY))->status, 503);
 	ck_assert_int_eq(s3_error_words(s3_error_of(-ETIMEDOUT, S3_NO_SUCH_KEY))->status, 503);
 	ck_assert_int_eq(s3_error_words(s3_error_of(-ENOMEM, S3_NO_SUCH_KEY))->status, 503);
+	ck_assert_int_eq(s3_error_words(s3_error_of(-EIO, S3_NO_SUCH_KEY))->status, 503);
+	ck_assert_int_eq(s3_error_words(s3_error_of(-EROFS, S3_NO_SUCH_KEY))->status, 503);
+	/* What will not must not. */
+	ck_assert_int_eq(s3_error_words(s3_error_of(-ENOSPC, S3_NO_SUCH_KEY))->status, 507);
+	ck_assert_int_eq(s3_error_of(-EBADMSG, S3_NO_SUCH_KEY), S3_INTERNAL_ERROR);
 	ck_assert_int_eq(s3_error_of(-ENOENT, S3_NO_SUCH_UPLOAD), S3_NO_SUCH_UPLOAD);
 }
 END_TEST
