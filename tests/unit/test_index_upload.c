@@ -258,6 +258,7 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(tcase, 60);
+	tcase_add_unchecked_fixture(tcase, index_fixture_begin, index_fixture_end);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, joined_of_parts_that_are_here);
 	tcase_add_test(tcase, joined_of_parts_that_are_not_here);
