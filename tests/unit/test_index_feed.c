@@ -150,7 +150,7 @@ START_TEST(in_pages)
 	} while (page.more);
 	ck_assert_uint_eq(seen, OBJECTS);
 	/* By their bytes; at least one. */
-	read_feed(0, ALL, 5 * META_BYTES);
+	read_feed(0, ALL, (size_t)5 * META_BYTES);
 	ck_assert(page.more);
 	ck_assert_uint_ge(page.count, 5);
 	ck_assert_uint_le(page.count, 6);
