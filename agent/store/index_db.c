@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/statvfs.h>
 #include "store/index_db.h"
+#include "store/index_vfs.h"
 
 #define BUSY_MS 5000
 
@@ -280,7 +281,7 @@ int index_db_open(struct index_db *db, const char *path)
 	int err = explain(db, sqlite3_open_v2(path, &db->handle,
 					      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE |
 						      SQLITE_OPEN_NOMUTEX,
-					      NULL));
+					      index_vfs()));
 
 	if (err)
 		return err;

@@ -66,6 +66,17 @@ begin_upload() {
 	wait_for 20 uploading "$1" $((SIZE_MIB * 1048576 / 8)) || fail "the upload does not begin"
 }
 
+# How far the uploads on h1 are, every 5 ms, into progress.
+watch_progress() {
+	"$KNELL_BUILD/lab_ask" "$cluster_dir/h1.sock" '{"cmd":"upload.show"}' 300 5 >"$cluster_dir/progress" &
+	asking=$!
+}
+
+stop_watching() {
+	kill "$asking" 2>/dev/null
+	wait "$asking"
+}
+
 # The longest time, in ms, for which the bytes taken stood still, of all that lab_ask saw.
 largest_gap_ms() {
 	jq -rn '[inputs | select(.answer.ok and (.answer.data | length > 0)) | {t: .at_ns, b: .answer.data[0].bytes}] as $seen |
@@ -79,12 +90,10 @@ largest_gap_ms() {
 replica_dies() {
 	local cut dead
 	begin_upload h1 /bucket/large || return 1
-	"$KNELL_BUILD/lab_ask" "$cluster_dir/h1.sock" '{"cmd":"upload.show"}' 300 5 >"$cluster_dir/progress" &
-	asking=$!
-	cut=$(lab cut h3 | jq -r .ts_ns)
+	watch_progress
+	cut=$(lab cut h3 | jq -r .cut_ns)
 	wait "$upload"
-	kill "$asking" 2>/dev/null
-	wait "$asking"
+	stop_watching
 	[ "$(cat "$cluster_dir/status")" = 200 ] ||
 		fail "the upload ended with $(cat "$cluster_dir/status" "$cluster_dir/curl.err")" || return 1
 	wait_for 5 cluster_said h1 h3 dead "$cut" || fail "h3 is not dead" || return 1
@@ -96,6 +105,27 @@ replica_dies() {
 		"$cluster_dir/progress")" -gt 0 ] || fail "the upload was over before the verdict" || return 1
 	s3_same h1 "$cluster_dir/large" /bucket/large && s3_same h2 "$cluster_dir/large" /bucket/large &&
 		s3_put h2 "$cluster_dir/other" /bucket/meanwhile && s3_is 204 h1 -X DELETE /bucket/a
+}
+
+# A program that stands still is not a host that is off: it is left behind, and nobody is cut off.
+replica_freezes() {
+	local since status
+	since=$(now_ns)
+	begin_upload h1 /bucket/frozen || return 1
+	watch_progress
+	lab freeze h3 >/dev/null
+	wait "$upload"
+	stop_watching
+	status=$(cat "$cluster_dir/status")
+	lab thaw h3 >/dev/null
+	[ "$status" = 200 ] || fail "the upload ended with $status" || return 1
+	gap=$(largest_gap_ms)
+	figure upload_gap_ms lan "replica frozen, $SIZE_MIB MiB" ms "$gap"
+	at_most "$gap" "$GAP_LIMIT_MS" "the upload stood still" || return 1
+	[ "$(verdicts h1 h3 lost "$since")" = 0 ] || fail "h3 is said to be lost" || return 1
+	s3_same h2 "$cluster_dir/large" /bucket/frozen && wait_for "$RETURN_S" repaired h3 ||
+		fail "${why:-h3 is not repaired}" || return 1
+	s3_same h3 "$cluster_dir/large" /bucket/frozen && s3_is 204 h3 -X DELETE /bucket/frozen
 }
 
 # What it missed is there at once, from others; and soon of its own.
@@ -115,7 +145,7 @@ replica_returns() {
 majority_dies() {
 	local cut stamp ended
 	begin_upload h1 /bucket/two || return 1
-	cut=$(lab cut h2 | jq -r .ts_ns)
+	cut=$(lab cut h2 | jq -r .cut_ns)
 	lab cut h3 >/dev/null
 	wait "$upload"
 	ended=$(now_ns)
@@ -128,7 +158,10 @@ majority_dies() {
 	grep -qi '^retry-after:' "$cluster_dir/head" || fail "no Retry-After" || return 1
 	grep -q '<Code>\(SlowDown\|ServiceUnavailable\)</Code>' "$cluster_dir/answer" ||
 		fail "the code is $(head -c 200 "$cluster_dir/answer")" || return 1
-	at_most "$(since_ms "$ended" "$stamp")" "$REFUSAL_LIMIT_MS" "refused late" || return 1
+	at_most "$(since_ms "$ended" "$stamp")" "$REFUSAL_LIMIT_MS" "refused late" || {
+		jq -c --argjson cut "$cut" '[(.ts_ns - $cut) / 1e6, .peer, .to]' "$cluster_dir/h1.events" | tail -n 8 | sed 's/^/# /'
+		return 1
+	}
 	# Nor does anything else wait.
 	s3_is 503 h1 /bucket/large && s3_is 503 h1 -X PUT /elsewhere
 }
@@ -197,6 +230,7 @@ run "three nodes come together" cluster_up 3 lan 2
 make_files
 run "what one node acknowledged all show at once" read_after_write
 run "parts through different nodes become one object" parts_anywhere
+run "a replica's program is frozen: it is left behind, and caught up" replica_freezes
 run "a replica loses power in the middle of $SIZE_MIB MiB: the client never notices" replica_dies
 run "it returns, and has what it missed" replica_returns
 run "two of three lose power: 503 at once" majority_dies
