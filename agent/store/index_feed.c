@@ -28,18 +28,18 @@ void index_feed_free(struct index_feed_page *page)
 /* Room for one more; NULL: no memory. Grows at powers of two. */
 static struct index_entry *next_entry(struct index_feed_page *page)
 {
-	bool full = !page->entries ||
-		    (page->count >= ENTRIES_AT_FIRST && !(page->count & (page->count - 1)));
-	size_t room = page->entries ? 2 * page->count : ENTRIES_AT_FIRST;
+	size_t room = ENTRIES_AT_FIRST;
 	struct index_entry *grown;
 
-	if (full) {
-		grown = realloc(page->entries, room * sizeof(*grown));
-		if (!grown)
-			return NULL;
-		page->entries = grown;
-	}
-	return &page->entries[page->count];
+	if (page->entries && (page->count < room || page->count & (page->count - 1)))
+		return &page->entries[page->count];
+	while (room <= page->count)
+		room *= 2;
+	grown = realloc(page->entries, room * sizeof(*grown));
+	if (!grown)
+		return NULL;
+	page->entries = grown;
+	return &grown[page->count];
 }
 
 static size_t bytes_of(const struct index_entry *entry)

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <check.h>
 #include <errno.h>
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +13,40 @@
 
 #include "index_fixture.h"
 
-static void name_of(char name[128], const struct index_fixture *fixture, const char *suffix)
+/* Of all fixtures. A test that fails ends without a word: its runner removes what it made. */
+static char base[] = "/tmp/knell-test-index-XXXXXX";
+
+void index_fixture_begin(void)
 {
-	snprintf(name, 128, "%s/%s%s", fixture->path, INDEX_FILE, suffix);
+	ck_assert_ptr_nonnull(mkdtemp(base));
+}
+
+static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
+{
+	(void)info;
+	(void)type;
+	(void)walk;
+	return remove(path);
+}
+
+static void remove_tree(const char *path)
+{
+	ck_assert_int_eq(nftw(path, remove_one, 4, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+void index_fixture_end(void)
+{
+	remove_tree(base);
 }
 
 void index_fixture_open(struct index_fixture *fixture)
 {
 	char name[128];
 
-	*fixture = (struct index_fixture){.path = "/tmp/knell-test-index-XXXXXX"};
+	*fixture = (struct index_fixture){.last_file = 0};
+	snprintf(fixture->path, sizeof(fixture->path), "%s/XXXXXX", base);
 	ck_assert_ptr_nonnull(mkdtemp(fixture->path));
-	name_of(name, fixture, "");
+	snprintf(name, sizeof(name), "%s/%s", fixture->path, INDEX_FILE);
 	ck_assert_msg(!index_db_open(&fixture->db, name), "%s", fixture->db.why);
 	/* What survives a loss of power is not asked here. */
 	sqlite3_exec(fixture->db.handle, "PRAGMA synchronous = OFF", NULL, NULL, NULL);
@@ -31,16 +54,8 @@ void index_fixture_open(struct index_fixture *fixture)
 
 void index_fixture_close(struct index_fixture *fixture)
 {
-	static const char *const suffixes[] = {"", "-wal", "-shm"};
-	char name[128];
-	size_t i;
-
 	index_db_close(&fixture->db);
-	for (i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-		name_of(name, fixture, suffixes[i]);
-		unlink(name);
-	}
-	rmdir(fixture->path);
+	remove_tree(fixture->path);
 }
 
 static struct index_entry named(enum index_kind kind, const char *bucket, const char *key,
@@ -176,13 +191,8 @@ bool index_fixture_is_garbage(struct index_fixture *fixture, uint64_t file)
 	return stands_in(fixture, "garbage WHERE file", file);
 }
 
-char *index_fixture_text(struct index_fixture *fixture)
+static char *text_of(struct index_fixture *fixture, const char *sql)
 {
-	static const char sql[] = "SELECT group_concat(line, char(10)) FROM (SELECT printf('%d "
-				  "%s/%s %d %d: %d%s %d %d"
-				  " %s', kind, bucket, CAST(key AS TEXT), upload, number, version,"
-				  " iif(gone, ' gone', ''), size_bytes, modified_ms, etag) AS line"
-				  " FROM entry ORDER BY kind, bucket, key, upload, number)";
 	sqlite3_stmt *statement;
 	char *text;
 
@@ -192,6 +202,22 @@ char *index_fixture_text(struct index_fixture *fixture)
 	sqlite3_finalize(statement);
 	ck_assert_ptr_nonnull(text);
 	return text;
+}
+
+char *index_fixture_text(struct index_fixture *fixture)
+{
+	static const char sql[] = "SELECT group_concat(line, char(10)) FROM (SELECT printf('%d "
+				  "%s/%s %d %d: %d%s %d %d"
+				  " %s', kind, bucket, CAST(key AS TEXT), upload, number, version,"
+				  " iif(gone, ' gone', ''), size_bytes, modified_ms, etag) AS line"
+				  " FROM entry ORDER BY kind, bucket, key, upload, number)";
+
+	return text_of(fixture, sql);
+}
+
+char *index_fixture_drive(struct index_fixture *fixture)
+{
+	return text_of(fixture, "SELECT drive FROM state");
 }
 
 void index_fixture_check(struct index_fixture *fixture)

@@ -19,6 +19,10 @@ struct index_fixture {
 	bool garbage; /* as the last call left it */
 };
 
+/* index_fixture_begin, index_fixture_end - once for all tests: the unchecked fixture of a tcase. */
+void index_fixture_begin(void);
+void index_fixture_end(void);
+
 /* index_fixture_open - empty. index_fixture_close - and remove it. */
 void index_fixture_open(struct index_fixture *fixture);
 void index_fixture_close(struct index_fixture *fixture);
@@ -56,6 +60,9 @@ bool index_fixture_is_garbage(struct index_fixture *fixture, uint64_t file);
 /* index_fixture_text - all entries but for what is local to the drive, sorted by name. To be freed.
  */
 char *index_fixture_text(struct index_fixture *fixture);
+
+/* index_fixture_drive - its name. To be freed. */
+char *index_fixture_drive(struct index_fixture *fixture);
 
 /* index_fixture_check - every file that was brought is needed or garbage, and none is missing. */
 void index_fixture_check(struct index_fixture *fixture);

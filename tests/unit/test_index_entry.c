@@ -324,6 +324,7 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(tcase, 60);
+	tcase_add_unchecked_fixture(tcase, index_fixture_begin, index_fixture_end);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, the_newer_one_wins);
 	tcase_add_test(tcase, the_same_one_fills_in_what_was_away);

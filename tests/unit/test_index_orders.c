@@ -255,6 +255,7 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(tcase, 60);
+	tcase_add_unchecked_fixture(tcase, index_fixture_begin, index_fixture_end);
 	tcase_add_loop_test(tcase, histories_in_any_order, 0, HISTORIES);
 	tcase_add_loop_test(tcase, writes_in_any_order, 0, HISTORIES);
 	suite_add_tcase(suite, tcase);

@@ -167,10 +167,10 @@ START_TEST(joined_in_no_way)
 	ck_assert_int_eq(
 		index_entry_join(&fx.db, &object, 10, refs, PARTS, &how, &here, &fx.garbage),
 		-EINVAL);
-	object.size_bytes = 2 * PART_BYTES;
+	object.size_bytes = UINT64_C(2) * PART_BYTES;
 	ck_assert_int_eq(index_entry_join(&fx.db, &object, 10, down, 2, &how, &here, &fx.garbage),
 			 -EINVAL);
-	object.size_bytes = PARTS * PART_BYTES;
+	object.size_bytes = (uint64_t)PARTS * PART_BYTES;
 	ck_assert_int_eq(
 		index_entry_join(&fx.db, &object, 20, refs, PARTS, &how, &here, &fx.garbage),
 		-EINVAL);
@@ -215,7 +215,7 @@ START_TEST(decisions_about_uploads)
 	index_change_free(&change);
 	asked[1].etag[0] = '0';
 	complete(20, asked, 2, 0, &change);
-	ck_assert_uint_eq(change.entry.size_bytes, 2 * PART_BYTES);
+	ck_assert_uint_eq(change.entry.size_bytes, UINT64_C(2) * PART_BYTES);
 	ck_assert_uint_eq(change.entry.meta_bytes, sizeof("name\0value"));
 	ck_assert_uint_eq(change.part_count, 2);
 	ck_assert_uint_eq(change.parts[1].number, 2);
@@ -258,6 +258,7 @@ int main(void)
 	int failed;
 
 	tcase_set_timeout(tcase, 60);
+	tcase_add_unchecked_fixture(tcase, index_fixture_begin, index_fixture_end);
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, joined_of_parts_that_are_here);
 	tcase_add_test(tcase, joined_of_parts_that_are_not_here);
