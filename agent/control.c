@@ -29,10 +29,13 @@
 #include "control.h"
 #include "control_cluster.h"
 #include "control_conn.h"
+#include "control_repair.h"
+#include "control_upload.h"
 #include "io/clock.h"
 #include "io/loop_poll.h"
 #include "io/tcp.h"
 #include "io/unix_socket.h"
+#include "store/dir.h"
 #include "text/words.h"
 
 #define LINE_BYTES_MAX	     4096
@@ -43,6 +46,7 @@
 #define BACKLOG		16
 #define BY_HAND		"the connection was evicted by hand"
 #define NO_MEMORY	"out of memory"
+#define NO_DRIVE	"this node keeps no objects, it has no drive: set drive in [store]"
 #define TOO_LONG	"the answer, with those before that are not read, is longer than 16 MiB"
 #define SOCKET_MODE	0600
 #define QUOTE_BYTES_MAX 64
@@ -195,6 +199,40 @@ static json_t *run_conn_clear(struct client *client, const json_t *request)
 				(int)conn_clear(client->control->view.conns, BY_HAND)));
 }
 
+static json_t *run_upload_show(struct client *client, const json_t *request)
+{
+	const struct control *control = client->control;
+
+	(void)request;
+	return control->view.store ? answer(control_upload_list(control->view.store,
+								loop_now_ns(control->loop)))
+				   : refusal(NO_DRIVE);
+}
+
+static json_t *run_upload_cancel(struct client *client, const json_t *request)
+{
+	json_int_t id = json_integer_value(json_object_get(request, "id"));
+	struct store *store = client->control->view.store;
+	char text[160];
+
+	if (!store)
+		return refusal(NO_DRIVE);
+	if (!dir_upload_cancel(store, (uint64_t)id))
+		return answer(json_pack("{s:i}", "cancelled", 1));
+	snprintf(text, sizeof(text), "no upload %lld: `knell upload show` lists them",
+		 (long long)id);
+	return refusal(text);
+}
+
+static json_t *run_cluster_repair(struct client *client, const json_t *request)
+{
+	const struct control_view *view = &client->control->view;
+
+	(void)request;
+	return view->store ? answer(control_repair_tell(view->mirror, view->node))
+			   : refusal(NO_DRIVE);
+}
+
 static bool run_lines(struct client *client);
 
 static void on_answered(void *ctx, json_t *data)
@@ -244,8 +282,11 @@ static const struct verb {
 	{"conn.show", run_conn_show},
 	{"conn.evict", run_conn_evict},
 	{"conn.clear", run_conn_clear},
+	{"upload.show", run_upload_show},
+	{"upload.cancel", run_upload_cancel},
 	{"cluster.info", run_cluster_info},
 	{"cluster.storage", run_cluster_storage},
+	{"cluster.repair", run_cluster_repair},
 	{"event", run_event},
 };
 

@@ -2,12 +2,13 @@
 /*
  * control.h - the agent's control socket: what `knell` asks, and the events that it follows.
  *
- * Room: agent. Calls io, peer/, console/ and jansson. Opened by main.c; react.c's subscriber calls
- * control_event.
+ * Room: agent. Calls io, peer/, console/, store/ and jansson. Opened by main.c; react.c's
+ * subscriber calls control_event.
  *
  * One JSON object per line in both directions. Requests: {"cmd":"peers"}, {"cmd":"conn.show"},
- * {"cmd":"conn.evict","peer":NAME|"id":N}, {"cmd":"conn.clear"}, {"cmd":"cluster.info"},
- * {"cmd":"cluster.storage"}, {"cmd":"event"}. Answers: {"ok":true,"data":...} or
+ * {"cmd":"conn.evict","peer":NAME|"id":N}, {"cmd":"conn.clear"}, {"cmd":"upload.show"},
+ * {"cmd":"upload.cancel","id":N}, {"cmd":"cluster.info"}, {"cmd":"cluster.storage"},
+ * {"cmd":"cluster.repair"}, {"cmd":"event"}. Answers: {"ok":true,"data":...} or
  * {"ok":false,"error":TEXT}, in the order of the requests; after "event" one event per line for
  * ever. An answer that would be too long is such an error.
  */
@@ -20,6 +21,8 @@
 #include "io/loop.h"
 #include "peer/conn.h"
 #include "peer/roster.h"
+#include "store/mirror.h"
+#include "store/store.h"
 
 struct control;
 
@@ -32,6 +35,8 @@ struct control_view {
 	const struct roster *roster;
 	struct conn_cache *conns;
 	struct info *info;
+	struct store *store;   /* by dir_open(); NULL: no objects are kept here */
+	struct mirror *mirror; /* NULL: they are kept here alone */
 };
 
 /**

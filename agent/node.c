@@ -289,6 +289,8 @@ static int open_control(struct node *node)
 		.roster = &node->roster,
 		.conns = node->conns,
 		.info = node->info,
+		.store = node->store,
+		.mirror = node->mirror,
 	};
 	unsigned int tries = 0;
 	int err;

@@ -89,16 +89,38 @@ const uint8_t *sendq_front(const struct sendq *queue, size_t *len)
 	return first->bytes + first->sent;
 }
 
+size_t sendq_gather(const struct sendq *queue, struct iovec *parts, size_t max)
+{
+	struct sendq_chunk *chunk;
+	size_t count = 0;
+
+	STAILQ_FOREACH(chunk, &queue->chunks, entry) {
+		if (count == max)
+			break;
+		parts[count++] =
+			(struct iovec){chunk->bytes + chunk->sent, chunk->filled - chunk->sent};
+	}
+	return count;
+}
+
 void sendq_taken(struct sendq *queue, size_t len)
 {
-	struct sendq_chunk *first = STAILQ_FIRST(&queue->chunks);
+	struct sendq_chunk *chunk, *next;
 
 	queue->bytes -= len;
-	first->sent += len;
-	if (first->sent < first->filled)
-		return;
-	STAILQ_REMOVE_HEAD(&queue->chunks, entry);
-	free(first);
+	for (chunk = STAILQ_FIRST(&queue->chunks); chunk && len; chunk = next) {
+		size_t part = chunk->filled - chunk->sent;
+
+		next = STAILQ_NEXT(chunk, entry);
+		if (part > len)
+			part = len;
+		chunk->sent += part;
+		len -= part;
+		if (chunk->sent < chunk->filled)
+			return;
+		STAILQ_REMOVE_HEAD(&queue->chunks, entry);
+		free(chunk);
+	}
 }
 
 void sendq_drop(struct sendq *queue)

@@ -33,7 +33,12 @@ int sendq_appendv(struct sendq *queue, const struct iovec *parts, size_t count);
  */
 const uint8_t *sendq_front(const struct sendq *queue, size_t *len);
 
-/* The first `len` bytes are gone; `len` is at most what sendq_front() told. */
+/*
+ * The same for as many runs of bytes as there are, `max` at most: how many, in order in parts[].
+ */
+size_t sendq_gather(const struct sendq *queue, struct iovec *parts, size_t max);
+
+/* The first `len` bytes are gone; `len` is at most what was told by the two above. */
 void sendq_taken(struct sendq *queue, size_t len);
 
 /* Empties the queue and frees its memory. */

@@ -30,6 +30,9 @@
 
 #include "sendq.h"
 
+/* A head and its body leave in one call, and as one segment where they fit. */
+enum { SEND_PARTS_MAX = 8 };
+
 struct tcp {
 	struct loop *loop;
 	const struct tcp_callbacks *callbacks;
@@ -40,6 +43,8 @@ struct tcp {
 	struct loop_task free_task;
 	struct timer timer; /* connecting: gives up; closed: stops to linger */
 	struct sendq queue;
+	struct msghdr message; /* what is being sent, in parts */
+	struct iovec parts[SEND_PARTS_MAX];
 	size_t send_limit, low_water;
 	union {
 		struct sockaddr any;
@@ -170,19 +175,30 @@ static void on_received(struct loop_op *op, int res, uint32_t cqe_flags)
 		receive(tcp);
 }
 
+static void send_parts(struct tcp *tcp, size_t count)
+{
+	struct io_uring_sqe *sqe = loop_sqe(tcp->loop, &tcp->send_op);
+
+	if (count == 1) {
+		io_uring_prep_send(sqe, tcp->fd, tcp->parts->iov_base, tcp->parts->iov_len,
+				   MSG_NOSIGNAL);
+	} else {
+		tcp->message = (struct msghdr){.msg_iov = tcp->parts, .msg_iovlen = count};
+		io_uring_prep_sendmsg(sqe, tcp->fd, &tcp->message, MSG_NOSIGNAL);
+	}
+	tcp->sending = true;
+}
+
 static void flush(struct loop_task *task)
 {
 	struct tcp *tcp = LOOP_OWNER(task, struct tcp, flush_task);
-	const uint8_t *front;
-	size_t len;
+	size_t count;
 
 	if (tcp->sending || tcp->ending || tcp->send_err || tcp->over)
 		return;
-	front = sendq_front(&tcp->queue, &len);
-	if (front) {
-		io_uring_prep_send(loop_sqe(tcp->loop, &tcp->send_op), tcp->fd, front, len,
-				   MSG_NOSIGNAL);
-		tcp->sending = true;
+	count = sendq_gather(&tcp->queue, tcp->parts, SEND_PARTS_MAX);
+	if (count) {
+		send_parts(tcp, count);
 		return;
 	}
 	if (!tcp->finish_wanted || tcp->finished)

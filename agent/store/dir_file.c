@@ -112,6 +112,8 @@ static void on_hashed(struct hash_job *job)
 /* A few bytes are hashed in less time than it takes to tell a thread. */
 static void begin_hash(struct dir_file *file, struct buffer *buffer)
 {
+	if (!file->md5)
+		return;
 	if (buffer->used < HASH_HERE_BYTES && !file->hashing) {
 		if (!EVP_DigestUpdate(file->md5, buffer->data, buffer->used))
 			fail(file, -ENOMEM);
@@ -360,6 +362,12 @@ void dir_file_open(struct dir_file *file)
 		return;
 	file->wants_open = true;
 	try_to_open(file);
+}
+
+void dir_file_unhashed(struct dir_file *file)
+{
+	EVP_MD_CTX_free(file->md5);
+	file->md5 = NULL;
 }
 
 int dir_file_begin(struct dir *dir, const struct dir_file_events *events, void *ctx,

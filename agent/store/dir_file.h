@@ -40,6 +40,9 @@ struct dir_file_events {
 int dir_file_begin(struct dir *dir, const struct dir_file_events *events, void *ctx,
 		   uint64_t expected_bytes, struct dir_file **file);
 
+/** dir_file_unhashed - before anything is written: nobody will ask for its etag. */
+void dir_file_unhashed(struct dir_file *file);
+
 /** dir_file_open - the drive is open by now. Does nothing when the file is, too. */
 void dir_file_open(struct dir_file *file);
 

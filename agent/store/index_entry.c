@@ -34,7 +34,7 @@ void index_change_free(struct index_change *change)
 
 static bool is_number(uint64_t value)
 {
-	return value && value <= INT64_MAX;
+	return value && value < INT64_MAX;
 }
 
 static bool is_name(const struct index_name *name)
@@ -115,6 +115,18 @@ static int put_tombstone(struct index_db *db, const struct index_name *name, uin
 
 /* ---- what a write entails ---- */
 
+/* The bucket is alive in spite of @tombstone: the same row on every node that comes to say so. */
+static int outlive(struct index_db *db, const struct index_entry *tombstone)
+{
+	const struct index_entry bucket = {
+		.name = tombstone->name,
+		.version = tombstone->version + 1,
+		.modified_ms = tombstone->modified_ms,
+	};
+
+	return index_row_put(db, &bucket);
+}
+
 /* A live object or upload: its bucket lives. */
 static int enliven(struct index_db *db, const struct index_entry *cause)
 {
@@ -124,11 +136,11 @@ static int enliven(struct index_db *db, const struct index_entry *cause)
 
 	if (err || (bucket.version && !bucket.gone))
 		return err;
-	bucket = (struct index_entry){
-		.name = name,
-		.version = cause->version,
-		.modified_ms = cause->modified_ms,
-	};
+	if (bucket.gone)
+		return outlive(db, &bucket);
+	/* How it was made is news to us: whatever we shall hear of it is newer. */
+	bucket.version = 1;
+	bucket.modified_ms = cause->modified_ms;
 	return index_row_put(db, &bucket);
 }
 
@@ -200,11 +212,11 @@ static int follow_up(struct index_db *db, const struct index_entry *entry, bool 
 
 /* ---- whether it may be ---- */
 
-/* 0, or -ENOTEMPTY: something in it lives on. */
+/* 0, or -ENOTEMPTY: something in it lives on, and so does the bucket. */
 static int judge_bucket(struct index_db *db, const struct index_entry *bucket)
 {
 	sqlite3_stmt *held;
-	int got;
+	int got, err;
 
 	if (!bucket->gone)
 		return 0;
@@ -213,7 +225,10 @@ static int judge_bucket(struct index_db *db, const struct index_entry *bucket)
 	sqlite3_bind_int64(held, 2, (sqlite3_int64)bucket->version);
 	got = index_db_step(db, held);
 	sqlite3_reset(held);
-	return got > 0 ? -ENOTEMPTY : got;
+	if (got <= 0)
+		return got;
+	err = outlive(db, bucket);
+	return err ? err : -ENOTEMPTY;
 }
 
 /* *how is INDEX_STALE when it ended with its bucket; it must be known all the same, for its parts.

@@ -86,16 +86,17 @@ void index_change_free(struct index_change *change);
  * what was away. entry->away and entry->lsn are not looked at: what has bytes and comes without a
  * @file is away.
  *
- * - A live object or upload in a bucket that is missing or gone brings it to life, with its own
- *   version. But an upload older than the end of its bucket has ended with it: INDEX_STALE.
+ * - A live object or upload brings its bucket to life: as the oldest version that there can be when
+ *   it is unknown, so that its making is not missed; as the one after the tombstone when it is
+ * gone. But an upload older than the end of its bucket has ended with it: INDEX_STALE.
  * - A part whose upload is unknown is -ENOENT, one whose upload is gone INDEX_STALE.
  * - An upload that is gone loses its parts, which leave no tombstones.
- * - A bucket that is gone takes its uploads along, with its version. -ENOTEMPTY while there are
- * live objects in it, or an upload that was begun after its end. Who follows a journal keeps its
- * place then and tries again: the peer whose bucket is gone will bring it back to life when it has
- * taken that object, and the tombstone leaves its journal.
+ * - A bucket that is gone takes its uploads along, with its version. It is -ENOTEMPTY while there
+ * are live objects in it, or an upload that was begun after its end. Unless the caller's
+ * transaction is undone then, the bucket outlives its end, with the version after it, which peers
+ * will hear of: so who follows a journal can go on behind it.
  *
- * After an error nothing is changed and @file is the caller's; -EINVAL: no such entry can be.
+ * After an error nothing else is changed and @file is the caller's; -EINVAL: no such entry can be.
  */
 int index_entry_apply(struct index_db *db, const struct index_entry *entry,
 		      const struct index_file *file, enum index_applied *how, bool *garbage);

@@ -22,6 +22,24 @@ bool mirror_is_up(const struct mirror_member *member)
 	}
 }
 
+size_t mirror_pick(const struct mirror *mirror, const struct roster_peer *peers[MIRROR_PEERS_MAX])
+{
+	const struct mirror_member *member;
+	size_t count = 0, i;
+
+	for (i = 0; i < mirror->member_count; i++) {
+		member = &mirror->members[i];
+		if (mirror_is_up(member) && member->peer->state != VERDICT_DEGRADED)
+			peers[count++] = member->peer;
+	}
+	for (i = 0; count < mirror->needed && i < mirror->member_count; i++) {
+		member = &mirror->members[i];
+		if (member->peer->state == VERDICT_DEGRADED)
+			peers[count++] = member->peer;
+	}
+	return count;
+}
+
 static uint64_t known_lsn(const struct quorum *quorum)
 {
 	const struct mirror *mirror = LOOP_OWNER(quorum, struct mirror, quorum);

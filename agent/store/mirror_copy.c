@@ -309,6 +309,7 @@ void mirror_copy_drop(struct quorum_copy *copy)
 		return;
 	}
 	copy->events = NULL;
+	be_patient(copy, MIRROR_STALL_NS);
 	look_soon(copy);
 }
 
@@ -326,20 +327,29 @@ static struct replica_message *begin_message(const struct index_name *name, uint
 	return replica_message_new(&request.base, 0);
 }
 
-/* To everyone that is up; who is not is no error, as long as the others are enough. */
+/* Who cannot be reached is no error, as long as the others are enough. */
 static void open_replicas(struct quorum_copy *copy, const struct replica_message *begin)
 {
+	const struct roster_peer *peers[MIRROR_PEERS_MAX];
 	struct mirror *mirror = copy->mirror;
-	struct replica **next;
-	size_t i;
+	size_t count = mirror_pick(mirror, peers), i;
 
-	for (i = 0; i < mirror->member_count; i++) {
-		next = &copy->replicas[copy->count];
-		if (mirror_is_up(&mirror->members[i]) &&
-		    !replica_open(next, mirror->calls, mirror->members[i].peer, begin,
+	for (i = 0; i < count; i++)
+		if (!replica_open(&copy->replicas[copy->count], mirror->calls, peers[i], begin,
 				  &replica_events, copy))
 			copy->count++;
-	}
+}
+
+/* Whoever is late with one that is committed gets it by repair. */
+static void end_oldest_told(struct mirror *mirror)
+{
+	struct quorum_copy *copy, *oldest = NULL;
+
+	LIST_FOREACH(copy, &mirror->copies, entry)
+		if (!copy->events)
+			oldest = copy;
+	if (oldest)
+		end_copy(oldest);
 }
 
 int mirror_copy(struct quorum *quorum, const struct index_name *name, uint64_t expected_bytes,
@@ -349,6 +359,8 @@ int mirror_copy(struct quorum *quorum, const struct index_name *name, uint64_t e
 	struct quorum_copy *fresh = calloc(1, sizeof(*fresh));
 	struct replica_message *begin = begin_message(name, expected_bytes);
 
+	if (mirror->copy_count >= MIRROR_COPIES_MAX)
+		end_oldest_told(mirror);
 	if (mirror->copy_count >= MIRROR_COPIES_MAX) {
 		free(fresh);
 		replica_message_put(begin);

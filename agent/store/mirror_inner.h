@@ -100,6 +100,14 @@ struct mirror {
 /** mirror_is_up - worth asking: not silent, as far as the verdicts say. */
 bool mirror_is_up(const struct mirror_member *member);
 
+/**
+ * mirror_pick - who is to be told or sent something; returns how many, MIRROR_PEERS_MAX at most.
+ *
+ * Those whose program answers late are passed over as long as the others are enough: they get it by
+ * repair, and nothing piles up before them.
+ */
+size_t mirror_pick(const struct mirror *mirror, const struct roster_peer *peers[MIRROR_PEERS_MAX]);
+
 /** mirror_read_by - @peer has taken our journal up to @lsn. */
 void mirror_read_by(struct mirror *mirror, const struct roster_peer *peer, uint64_t lsn);
 

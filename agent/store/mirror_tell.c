@@ -128,16 +128,16 @@ out:
 
 static void start(struct mirror_telling *telling, struct call_request *request)
 {
+	const struct roster_peer *peers[MIRROR_PEERS_MAX];
 	struct mirror *mirror = telling->mirror;
+	size_t count = mirror_pick(mirror, peers), i;
 	struct told *told;
-	size_t i;
 
-	for (i = 0; i < mirror->member_count; i++) {
+	for (i = 0; i < count; i++) {
 		told = &telling->told[telling->count];
 		told->telling = telling;
-		request->peer = mirror->members[i].peer;
-		if (mirror_is_up(&mirror->members[i]) &&
-		    !call_start(mirror->calls, request, &callbacks, told, &told->call))
+		request->peer = peers[i];
+		if (!call_start(mirror->calls, request, &callbacks, told, &told->call))
 			telling->count++;
 	}
 	telling->open = (unsigned int)telling->count;

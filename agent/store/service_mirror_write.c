@@ -244,6 +244,9 @@ static int begin_file(struct service_mirror_write *write,
 	if (dir->tmp_fd < 0)
 		return -EAGAIN;
 	err = dir_file_begin(dir, &file_events, write, begin->expected_bytes, &write->file);
+	/* The etag comes with the entry; TLS has seen to the bytes. */
+	if (!err)
+		dir_file_unhashed(write->file);
 	write->begun = !err;
 	return err;
 }

@@ -367,8 +367,26 @@ cluster = {"node": "a", "isolated": False, "total": 2, "online": 0, "offline": 1
            "degraded": 0, "initializing": 1, "took_us": 300, "servers": [offline, new],
            "drives": {"total": 1, "ok": 0, "offline": 1, "faulty": 0, "unknown": 0, "total_bytes": 0,
                       "used_bytes": 0, "available_bytes": 0}}
+upload = {"id": 17, "bucket": "photos", "key": "a cat.jpg", "part": 3, "bytes": 5 << 20,
+          "expected_bytes": 9 << 20, "age_ms": 2500, "rate_bytes_per_s": 2 << 20, "state": "receiving",
+          "replicas": [{"node": "b", "state": "writing", "bytes": 4 << 20},
+                       {"node": "c", "state": "lost", "bytes": 10}]}
+begun = {"id": 18, "bucket": "photos", "key": "dog", "bytes": 0, "age_ms": 0, "state": "committing",
+         "replicas": []}
+repair = {"node": "a", "alone": False, "in_step": False, "away_count": 3, "away_bytes": 4096,
+          "mended_count": 5, "mended_bytes": 3 << 29, "failed_count": 7,
+          "peers": [{"peer": "b", "met": True, "unread_theirs": 8, "unread_ours": 9},
+                    {"peer": "c", "met": False}]}
+repairs = [{"node": "a", "alone": True, "in_step": True, "peers": []},
+           {"node": "a", "alone": False, "in_step": True, "away_count": 0, "away_bytes": 0, "mended_count": 1,
+            "mended_bytes": 10, "failed_count": 0,
+            "peers": [{"peer": "b", "met": True, "unread_theirs": 0, "unread_ours": 0}]}, repair, repair]
 def answer(request):
     command = request["cmd"]
+    if command == "upload.show": return {"ok": True, "data": [upload, begun]}
+    if command == "upload.cancel" and request["id"] == 17: return {"ok": True, "data": {"cancelled": 1}}
+    if command == "upload.cancel": return {"ok": False, "error": "no upload 16"}
+    if command == "cluster.repair": return {"ok": True, "data": repairs.pop()}
     if command == "peers": return {"ok": True, "data": peers}
     if command == "conn.show": return {"ok": True, "data": [conn] * 1000}
     if command == "conn.clear": return {"ok": True, "data": {"evicted": 3}}
@@ -436,6 +454,41 @@ cluster_storage() {
 		grep -q '^no drives known: it was never heard$' "$work/table" &&
 		json '.servers[0].drives[0].total_bytes == 1649267441664 and .drives.offline == 1 and
 			.servers[1].drives == []' cluster storage
+}
+
+upload_show() {
+	"$knell" upload show >"$work/table" && cat "$work/table" || return 1
+	grep -Eq '^ *id +object +bytes +of +rate +age +state +replicas' "$work/table" &&
+		grep -Eq '^17 +photos/a cat.jpg \(part 3\) +5.00 MiB +9.00 MiB +2.00 MiB/s +2.50 s +receiving +b writing 4.00 MiB, c lost$' "$work/table" &&
+		grep -Eq '^18 +photos/dog +0 B +- +- .* +committing +none$' "$work/table" &&
+		json 'length == 2 and .[0].bytes == 5242880 and .[0].expected_bytes == 9437184 and .[0].part == 3 and
+			.[0].rate_bytes_per_s == 2097152 and .[0].replicas[1] == {"node": "c", "state": "lost", "bytes": 10} and
+			.[1].expected_bytes == null and .[1].part == null and .[1].rate_bytes_per_s == null and
+			.[1].replicas == []' up s
+}
+
+# The agent is asked four times: halfway in text and in JSON, then in step, then alone.
+cluster_repair() {
+	"$knell" cluster repair >"$work/table" && cat "$work/table" || return 1
+	grep -Eq '^b +yes +8 +9$' "$work/table" && grep -Eq '^c +- +- +-$' "$work/table" &&
+		grep -q '^away: 3 objects, 4.00 KiB, to be brought here still$' "$work/table" &&
+		grep -q '^mended: 5 objects, 1.50 GiB, since the agent started; 7 tries failed$' "$work/table" &&
+		grep -q '^not in step' "$work/table" &&
+		json '.away_count == 3 and .failed_count == 7 and (.in_step or .alone | not) and
+			.peers[0].unread_ours == 9 and .peers[1] ==
+				{"peer": "c", "met": false, "unread_theirs": null, "unread_ours": null}' cl r &&
+		"$knell" cluster repair >"$work/table" && cat "$work/table" && grep -q '^in step: nothing is away' "$work/table" &&
+		"$knell" cluster repair >"$work/table" && cat "$work/table" &&
+		[[ $(<"$work/table") == 'alone: a keeps its objects without any peer' ]]
+}
+
+completion_knows_uploads() {
+	[[ $(PATH=$(dirname "$knell"):$PATH bash -c '
+		source "$1"
+		COMP_WORDS=(knell upload cancel "") COMP_CWORD=3
+		_knell
+		echo "${COMPREPLY[*]}"
+	' bash "$source/completion/knell") == "17 18" ]]
 }
 
 # --- certificates ----------------------------------------------------------------------------------
@@ -511,6 +564,8 @@ check 'not loaded: watch add' refuses 1 'nothing is loaded' watch add 10.77.0.0/
 check 'not loaded: event' refuses 1 'nothing is loaded' event
 check 'not loaded: unload' refuses 1 'nothing is loaded' unload
 check 'no agent: conn show' refuses 1 'no agent runs at .*start knelld' conn show
+check 'no agent: upload show' refuses 1 'no agent runs at .*start knelld' upload show
+check 'upload cancel takes a number' refuses 2 "'cat' is no upload's ID" upload cancel cat
 check 'no agent: cluster info' refuses 1 'no agent runs at .*start knelld' cluster info
 
 # A BPF file system of our own, which load has to mount.
@@ -553,6 +608,11 @@ else
 	check 'conn evict of a stranger' refuses 1 'the agent refused: no such peer' conn evict zz
 	check 'cluster info' cluster_info
 	check 'cluster storage' cluster_storage
+	check 'upload show' upload_show
+	check 'upload cancel' json '.cancelled == 1' upload cancel 17
+	check 'upload cancel of what is not there' refuses 1 'the agent refused: no upload 16' upload cancel 16
+	check 'uploads are completed' completion_knows_uploads
+	check 'cluster repair' cluster_repair
 	check 'conn clear' json '.evicted == 3' conn clear
 	check 'an agent that hangs up' refuses 1 'it hung up' conn evict mute
 	check 'an agent that talks nonsense' refuses 1 'no JSON object' conn evict garbled

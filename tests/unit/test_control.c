@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * Unit tests of agent/control: what a cluster of 300 answers fits in a line, what does not is
- * refused in a line, and who follows and does not read is hung up on. The socket, the loop, info
- * and its JSON are the real ones; the calls and the connections stand here as few lines.
+ * refused in a line, and who follows and does not read is hung up on; what is told of uploads and
+ * of the mirror, where there are any. The socket, the loop, info and its JSON are the real ones;
+ * the calls, the connections, the engine and the mirror stand here as few lines.
  */
 #include <check.h>
 #include <errno.h>
@@ -18,6 +19,7 @@
 #include "console/info_json.h"
 #include "control.h"
 #include "io/loop.h"
+#include "store/dir.h"
 
 #define NS_PER_S UINT64_C(1000000000)
 #define MIB	 ((size_t)1 << 20)
@@ -52,6 +54,8 @@ static size_t packed_bytes[2];
 static char names[PEERS][NAME_BYTES];
 static char dir[32], path[48];
 static struct talker talker;
+static struct store store;
+static struct dir_upload upload; /* under way while it has an ID */
 
 int call_start(struct call_book *book, const struct call_request *request,
 	       const struct call_callbacks *callbacks, void *ctx, struct call **call)
@@ -98,6 +102,38 @@ unsigned int conn_clear(struct conn_cache *cache, const char *reason)
 {
 	(void)cache, (void)reason;
 	return 0;
+}
+
+void dir_upload_each(struct store *of, void (*visit)(void *ctx, const struct dir_upload *upload),
+		     void *ctx)
+{
+	ck_assert_ptr_eq(of, &store);
+	upload.began_ns = loop_now_ns(loop);
+	if (upload.id)
+		visit(ctx, &upload);
+}
+
+int dir_upload_cancel(struct store *of, uint64_t id)
+{
+	ck_assert_ptr_eq(of, &store);
+	if (!id || id != upload.id)
+		return -ENOENT;
+	upload.id = 0;
+	return 0;
+}
+
+/* Of a mirror nothing is asked: there is none. */
+void mirror_progress(const struct mirror *mirror, struct mirror_progress *progress)
+{
+	(void)mirror, (void)progress;
+	ck_abort();
+}
+
+void mirror_each(const struct mirror *mirror, void (*visit)(void *ctx, const struct mirror_view *),
+		 void *ctx)
+{
+	(void)mirror, (void)visit, (void)ctx;
+	ck_abort();
 }
 
 static void stop(struct timer *timer)
@@ -222,11 +258,11 @@ static size_t conns_told(json_t *reply)
 	return count;
 }
 
-static void setup(void)
+static void setup_with(struct store *kept_in)
 {
 	struct info_options options = {
 		.roster = &roster, .name = "a", .per_peer_ns = NS_PER_S, .describe = describe};
-	struct control_view view = {.node = "a", .roster = &roster};
+	struct control_view view = {.node = "a", .roster = &roster, .store = kept_in};
 	struct sockaddr_storage addr = {.ss_family = AF_INET};
 	struct server said = {.version = "9"};
 	char why[256];
@@ -254,7 +290,18 @@ static void setup(void)
 	view.info = info;
 	ck_assert_msg(!control_open(&control, loop, path, &view, why, sizeof(why)), "%s", why);
 	call_count = conn_count = 0;
+	upload = (struct dir_upload){.bucket = "photos", .key = "cat.jpg"};
 	open_talker();
+}
+
+static void setup(void)
+{
+	setup_with(&store);
+}
+
+static void setup_without_drive(void)
+{
+	setup_with(NULL);
 }
 
 static void teardown(void)
@@ -385,6 +432,67 @@ START_TEST(who_asked_for_much_may_follow)
 }
 END_TEST
 
+static bool is_refused_with(const char *question, const char *words)
+{
+	json_t *reply;
+	bool refused;
+
+	say(question);
+	reply = next();
+	refused = json_is_false(json_object_get(reply, "ok")) &&
+		  strstr(json_string_value(json_object_get(reply, "error")), words);
+	json_decref(reply);
+	return refused;
+}
+
+/* Is the answer's data what @expected says? */
+static bool is_answered_with(const char *question, const char *expected)
+{
+	json_t *wanted = json_loads(expected, 0, NULL), *reply;
+	bool equal;
+
+	say(question);
+	reply = next();
+	equal = json_is_true(json_object_get(reply, "ok")) &&
+		json_equal(json_object_get(reply, "data"), wanted);
+	json_decref(reply);
+	json_decref(wanted);
+	return equal;
+}
+
+START_TEST(an_upload_is_listed_and_cancelled_by_its_id)
+{
+	ck_assert(is_answered_with("{\"cmd\":\"upload.show\"}\n", "[]"));
+	upload.id = 17;
+	ck_assert(is_answered_with(
+		"{\"cmd\":\"upload.show\"}\n",
+		"[{\"id\":17,\"bucket\":\"photos\",\"key\":\"cat.jpg\",\"bytes\":0,"
+		"\"age_ms\":0,\"state\":\"receiving\",\"replicas\":[]}]"));
+	ck_assert(is_refused_with("{\"cmd\":\"upload.cancel\",\"id\":18}\n", "no upload 18"));
+	ck_assert(is_refused_with("{\"cmd\":\"upload.cancel\",\"id\":-1}\n", "no upload -1"));
+	ck_assert(is_refused_with("{\"cmd\":\"upload.cancel\"}\n", "no upload 0"));
+	ck_assert(is_answered_with("{\"cmd\":\"upload.cancel\",\"id\":17}\n", "{\"cancelled\":1}"));
+	ck_assert(is_answered_with("{\"cmd\":\"upload.show\"}\n", "[]"));
+}
+END_TEST
+
+START_TEST(repair_is_told)
+{
+	ck_assert(
+		is_answered_with("{\"cmd\":\"cluster.repair\"}\n",
+				 "{\"node\":\"a\",\"alone\":true,\"in_step\":true,\"peers\":[]}"));
+}
+END_TEST
+
+START_TEST(without_a_drive_there_are_no_uploads)
+{
+	ck_assert(is_refused_with("{\"cmd\":\"upload.show\"}\n", "set drive in [store]"));
+	ck_assert(
+		is_refused_with("{\"cmd\":\"upload.cancel\",\"id\":1}\n", "set drive in [store]"));
+	ck_assert(is_refused_with("{\"cmd\":\"cluster.repair\"}\n", "set drive in [store]"));
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("control");
@@ -400,6 +508,12 @@ int main(void)
 	tcase_add_test(tcase, what_is_not_read_yet_counts);
 	tcase_add_test(tcase, who_follows_and_does_not_read_is_hung_up_on);
 	tcase_add_test(tcase, who_asked_for_much_may_follow);
+	tcase_add_test(tcase, an_upload_is_listed_and_cancelled_by_its_id);
+	tcase_add_test(tcase, repair_is_told);
+	suite_add_tcase(suite, tcase);
+	tcase = tcase_create("without a drive");
+	tcase_add_checked_fixture(tcase, setup_without_drive, teardown);
+	tcase_add_test(tcase, without_a_drive_there_are_no_uploads);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_ENV);

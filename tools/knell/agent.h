@@ -3,8 +3,8 @@
  * agent.h - talking to the agent over its control socket.
  *
  * Room: tools/knell. May call jansson and sockets. Called by cluster, conn, event, field, peer,
- * watch, version. Requests and answers are one JSON object per line. A request waits at most
- * AGENT_TIMEOUT_MS for its answer, unless told otherwise; following events waits for ever.
+ * upload, watch, version. Requests and answers are one JSON object per line. A request waits at
+ * most AGENT_TIMEOUT_MS for its answer, unless told otherwise; following events waits for ever.
  */
 #ifndef KNELL_AGENT_H
 #define KNELL_AGENT_H

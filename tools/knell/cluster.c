@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * cluster.c - knell cluster: every server and every drive, as the agent of this host sees them.
+ * cluster.c - knell cluster: every server and every drive, as the agent of this host sees them, and
+ * how far it has what the others have.
  *
  * Room: tools/knell. May call agent, field, text/words. Called through the table of main.c. A
- * server that is offline is an answer and no error.
+ * server that is offline is an answer and no error; so is what is still to be repaired.
  */
 #include "agent.h"
 #include "field.h"
@@ -194,10 +195,83 @@ static enum command_status run_storage(struct command_context *context, const vo
 	return run(context, "cluster.storage", OUTPUT_LIST, show_storage);
 }
 
+/* The journals as a table: what this node has not read of a peer's, and the peer of this node's. */
+static void show_journals(struct output *out, const json_t *data)
+{
+	const json_t *peers = json_object_get(data, "peers"), *peer;
+	size_t i;
+
+	output_begin(out, "peers", OUTPUT_TABLE);
+	json_array_foreach(peers, i, peer) {
+		output_begin(out, NULL, OUTPUT_ROW);
+		field_text(out, "peer", "peer", peer);
+		field_flag(out, "met", "met", peer);
+		field_number(out, "unread here", "unread_theirs", peer);
+		field_number(out, "unread there", "unread_ours", peer);
+		output_end(out);
+	}
+	output_end(out);
+}
+
+static void say_repair(struct output *out, const json_t *data)
+{
+	const char *node = agent_text(data, "node", "this node");
+	char size[WORDS_SIZE_BYTES];
+
+	if (json_is_true(json_object_get(data, "alone"))) {
+		output_note(out, "alone: %s keeps its objects without any peer", node);
+		return;
+	}
+	output_note(out, "%s", "");
+	output_note(out, "away: %ju objects, %s, to be brought here still",
+		    (uintmax_t)agent_number(data, "away_count"),
+		    words_size(size, sizeof(size), agent_number(data, "away_bytes")));
+	output_note(out, "mended: %ju objects, %s, since the agent started; %ju tries failed",
+		    (uintmax_t)agent_number(data, "mended_count"),
+		    words_size(size, sizeof(size), agent_number(data, "mended_bytes")),
+		    (uintmax_t)agent_number(data, "failed_count"));
+	if (json_is_true(json_object_get(data, "in_step")))
+		output_note(out, "in step: nothing is away from %s, and all journals are read",
+			    node);
+	else
+		output_note(out, "not in step: a peer was not met yet, or something is away or "
+				 "unread");
+}
+
+static enum command_status run_repair(struct command_context *context, const void *values, int argc,
+				      char **argv)
+{
+	struct output *out = context->out;
+	json_t *data = NULL;
+	enum command_status status;
+
+	(void)values, (void)argc, (void)argv;
+	status = agent_request(context, json_pack("{s:s}", "cmd", "cluster.repair"),
+			       AGENT_TIMEOUT_MS, &data);
+	if (status)
+		return status;
+	output_begin(out, NULL, OUTPUT_GROUP);
+	field_text(out, NULL, "node", data);
+	field_flag(out, NULL, "alone", data);
+	field_flag(out, NULL, "in_step", data);
+	field_number(out, NULL, "away_count", data);
+	field_number(out, NULL, "away_bytes", data);
+	field_number(out, NULL, "mended_count", data);
+	field_number(out, NULL, "mended_bytes", data);
+	field_number(out, NULL, "failed_count", data);
+	show_journals(out, data);
+	say_repair(out, data);
+	output_end(out);
+	json_decref(data);
+	return COMMAND_OK;
+}
+
 const struct command cluster_commands[] = {
 	{"info", "", "every server: its state, where it is, how long it has run", 0, 0, NULL, 0,
 	 run_info},
 	{"storage", "", "every server's drives, with what is used and what is left", 0, 0, NULL, 0,
 	 run_storage},
+	{"repair", "", "what this node has not got yet of what its peers have", 0, 0, NULL, 0,
+	 run_repair},
 	{0},
 };

@@ -2,7 +2,7 @@
 /*
  * field.c - one field of what the agent answered, on its way to the output. See field.h.
  *
- * Room: tools/knell. May call agent, output, text/words. Called by cluster and conn.
+ * Room: tools/knell. May call agent, output, text/words. Called by cluster, conn and upload.
  */
 #include "agent.h"
 #include "field.h"

@@ -2,8 +2,8 @@
 /*
  * field.h - one field of what the agent answered, on its way to the output.
  *
- * Room: tools/knell. May call agent, output, text/words. Called by cluster and conn. What the agent
- * does not know is no zero: null in JSON, "-" in text.
+ * Room: tools/knell. May call agent, output, text/words. Called by cluster, conn and upload. What
+ * the agent does not know is no zero: null in JSON, "-" in text.
  */
 #ifndef KNELL_FIELD_H
 #define KNELL_FIELD_H

@@ -15,6 +15,7 @@ extern const struct command feature_commands[];
 extern const struct command watch_commands[];
 extern const struct command peer_commands[];
 extern const struct command conn_commands[];
+extern const struct command upload_commands[];
 extern const struct command cluster_commands[];
 extern const struct command event_commands[];
 extern const struct command cert_commands[];
