@@ -50,8 +50,11 @@ static size_t buffers_in_use(const struct dir_file *file)
 static size_t room(const struct dir_file *file)
 {
 	size_t rest = file->filling ? STORE_CHUNK_BYTES - file->filling->used : 0;
+	size_t used = buffers_in_use(file);
+	size_t most =
+		file->dir->buffers < DIR_BUFFERS_MANY ? DIR_FILE_BUFFERS : DIR_FILE_BUFFERS_OF_MANY;
 
-	return rest + (DIR_FILE_BUFFERS - buffers_in_use(file)) * STORE_CHUNK_BYTES;
+	return used < most ? rest + (most - used) * STORE_CHUNK_BYTES : rest;
 }
 
 static void on_reserved(struct file_op *op, ssize_t res)
@@ -185,6 +188,7 @@ static struct buffer *filling(struct dir_file *file)
 	buffer->file = file;
 	buffer->used = 0;
 	file->filling = buffer;
+	file->dir->buffers++;
 	return buffer;
 }
 

@@ -19,8 +19,11 @@ struct dir;
 struct dir_file;
 struct dir_shelf;
 
-/* What one upload may hold in memory: one buffer fills while two are on their way. */
-enum { DIR_FILE_BUFFERS = 3 };
+/*
+ * What one upload may hold in memory: one buffer fills while two are on their way; and only one
+ * when there are many, whose sum is what a thousand uploads at once cost.
+ */
+enum { DIR_FILE_BUFFERS = 3, DIR_FILE_BUFFERS_OF_MANY = 2, DIR_BUFFERS_MANY = 1024 };
 
 /* Never from inside a call, nor after dir_file_settle(), _leave() or _drop(). */
 struct dir_file_events {

@@ -16,6 +16,7 @@ void dir_file_used(struct buffer *buffer)
 	if (--buffer->uses)
 		return;
 	buffer->file->flying--;
+	buffer->file->dir->buffers--;
 	free(buffer);
 }
 
@@ -38,6 +39,7 @@ static void free_file(struct loop_task *task)
 		return;
 	}
 	LIST_REMOVE(file, entry);
+	file->dir->buffers -= file->filling ? 1 : 0;
 	dir_leave(file->dir);
 	EVP_MD_CTX_free(file->md5);
 	free(file->filling);

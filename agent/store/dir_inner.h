@@ -76,6 +76,7 @@ struct dir {
 	LIST_HEAD(, dir_file) files;
 	struct dir_file_list waiting_for_air; /* see dir_air.c */
 	unsigned int in_air;
+	size_t buffers; /* of all files */
 	LIST_HEAD(, dir_put) puts;
 	LIST_HEAD(, dir_get) gets;
 	LIST_HEAD(, dir_call) waiting; /* for the quorum */

@@ -175,7 +175,7 @@ static int map(sqlite3_file *file, int region, int region_bytes, int extend, voi
 	shared = extra->shared;
 	if (!rc && extend && region >= shared->region_count)
 		rc = grow(shared, region + 1, (size_t)region_bytes);
-	if (!rc && region < shared->region_count)
+	if (!rc && shared->regions && region < shared->region_count)
 		*memory = shared->regions[region];
 	sqlite3_mutex_leave(extra->registry->mutex);
 	return rc;
