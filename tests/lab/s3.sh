@@ -58,15 +58,15 @@ same() { cmp -s "$1" "$2" || fail "$2 differs from $1"; }
 # same_tree DIR: as $work/tree.
 same_tree() { diff -r "$work/tree" "$1" >"$work/diff" || fail "$(head -n 1 "$work/diff")"; }
 
-# ---- the clients; all speak to $url or 127.0.0.1:$port ----
+# ---- the clients; all speak to $url ----
 
 s3cmd_config() {
 	cat >"$work/s3cfg" <<-END
 		[default]
 		access_key = $KNELL_ROOT_USER
 		secret_key = $KNELL_ROOT_PASSWORD
-		host_base = 127.0.0.1:$port
-		host_bucket = 127.0.0.1:$port
+		host_base = ${url#http://}
+		host_bucket = ${url#http://}
 		use_https = False
 		multipart_chunk_size_mb = 5
 		check_ssl_certificate = False
