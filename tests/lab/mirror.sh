@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # cluster_dir: see cluster.sh
 # mirror.sh - a cluster that keeps objects, for tests that look at them. Source it after common.sh.
 #
 # Every host has a drive of its own, which outlives its power-off, and speaks S3 in the clear on port

@@ -14,7 +14,8 @@ const PART_BYTES = 5 << 20;
 // The clients themselves, unmodified, both with parts of the least size that there is.
 function awsClient(url) {
 	const { S3Client } = require('@aws-sdk/client-s3');
-	return new S3Client({ endpoint: url, region: 'us-east-1', forcePathStyle: true, credentials, maxAttempts: 1 });
+	return new S3Client({ endpoint: url, region: 'us-east-1', forcePathStyle: true, credentials,
+		maxAttempts: Number(process.env.S3_ATTEMPTS ?? 1) });
 }
 
 function minioClient(url) {
