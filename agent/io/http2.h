@@ -24,12 +24,6 @@ enum {
 	HTTP2_STREAMS_MAX = 256,	   /* concurrent, opened by the peer */
 	HTTP2_HEADER_BYTES_MAX = 16 << 10, /* of one request, counted as RFC 9113 does */
 	HTTP2_PATH_BYTES_MAX = 1024,
-	/*
-	 * What the peer may have under way to us, on one stream and in all. It costs no memory
-	 * here: what has come is told at once, and who is told bounds what it keeps.
-	 */
-	HTTP2_STREAM_WINDOW_BYTES = 1 << 20,
-	HTTP2_WINDOW_BYTES = 4 << 20,
 	HTTP2_QUEUE_BYTES_MAX = 256 << 10, /* ciphertext waiting for the peer to read */
 	HTTP2_QUEUE_FRAMES_MAX = 512,	   /* frames waiting behind that */
 	/*

@@ -44,29 +44,36 @@ static struct sendq_chunk *add_chunk(struct sendq *queue, size_t len)
 	return fresh;
 }
 
+/* As much as it has room for; how much. NULL has none. */
+static size_t fill(struct sendq_chunk *chunk, const uint8_t *from, size_t len)
+{
+	if (len > room_of(chunk))
+		len = room_of(chunk);
+	if (!chunk || !len)
+		return 0;
+	memcpy(chunk->bytes + chunk->filled, from, len);
+	chunk->filled += len;
+	return len;
+}
+
 int sendq_appendv(struct sendq *queue, const struct iovec *parts, size_t count)
 {
-	struct sendq_chunk *to = STAILQ_EMPTY(&queue->chunks) ? NULL : queue->last, *fresh = NULL;
+	struct sendq_chunk *last = STAILQ_EMPTY(&queue->chunks) ? NULL : queue->last, *fresh = NULL;
 	size_t sum = 0, i;
 
 	for (i = 0; i < count; i++)
 		sum += parts[i].iov_len;
-	if (sum > room_of(to)) {
-		fresh = add_chunk(queue, sum - room_of(to));
+	if (sum > room_of(last)) {
+		fresh = add_chunk(queue, sum - room_of(last));
 		if (!fresh)
 			return -ENOMEM;
 	}
 	for (i = 0; i < count; i++) {
 		const uint8_t *from = parts[i].iov_base;
-		size_t left = parts[i].iov_len, part;
+		size_t taken = fill(last, from, parts[i].iov_len);
 
-		for (; left; left -= part, from += part) {
-			if (!room_of(to))
-				to = fresh;
-			part = left < room_of(to) ? left : room_of(to);
-			memcpy(to->bytes + to->filled, from, part);
-			to->filled += part;
-		}
+		if (taken < parts[i].iov_len)
+			fill(fresh, from + taken, parts[i].iov_len - taken);
 	}
 	queue->bytes += sum;
 	return 0;

@@ -88,6 +88,7 @@ static struct {
 	struct http2_stream *stream; /* the last that was taken and lives */
 	struct http2_stream *responded;
 	unsigned int open_streams;
+	unsigned int refused, told_room;
 	uint8_t action;
 	uint8_t piece[PIECE_BYTES_MAX];
 	size_t piece_size;
@@ -258,6 +259,7 @@ static void send_piece(struct http2_stream *stream)
 
 	FUZZ_HOLDS(err == 0 || err == -ENOBUFS || err == -EPIPE);
 	world.offered += err ? 0 : sizeof(piece);
+	world.refused += err == -ENOBUFS;
 	FUZZ_HOLDS(http2_stream_queued(stream) == queued + (err ? 0 : sizeof(piece)));
 	FUZZ_HOLDS(http2_stream_queued(stream) <= HTTP2_STREAM_QUEUE_BYTES_MAX);
 }
@@ -387,6 +389,14 @@ static void on_stream_head(void *ctx, const struct http2_head *head)
 	hear_stream();
 }
 
+/* At most once for each time. */
+static void on_stream_room(void *ctx)
+{
+	(void)ctx;
+	FUZZ_HOLDS(world.told_room++ < world.refused);
+	hear_stream();
+}
+
 /*
  * Also after the connection was given up: each stream ends once, and never silently. Which of
  * several it was is not told, so the owner acts on none of them from here on.
@@ -403,6 +413,7 @@ static const struct http2_stream_callbacks stream_callbacks = {
 	.on_head = on_stream_head,
 	.on_data = on_stream_data,
 	.on_end = on_stream_event,
+	.on_room = on_stream_room,
 	.on_close = on_stream_close,
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
- * Two nodes on one loop. See call_pair.h.
+ * Two nodes on one loop, or on two. See call_pair.h.
  * May call: io, peer, check. Called by: tests of what lies above the connection cache.
  */
 #include "call_pair.h"
@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "io/listen.h"
 #include "io/tls_context.h"
@@ -75,7 +76,7 @@ static void on_request(void *ctx, const struct roster_peer *peer, struct http2_s
 {
 	struct call_pair *pair = ctx;
 
-	serve_request(pair->serve, &pair->door, peer, stream, head);
+	serve_request(pair->serve, &pair->door, pair->a_is_a_stranger ? NULL : peer, stream, head);
 }
 
 static bool on_admits(void *ctx, const char *name)
@@ -104,10 +105,24 @@ static void on_accepted(void *ctx, int fd)
 	conn_accept(pair->cache_b, fd);
 }
 
+/* One turn of b's loop: a timer that has expired fires when all else is done. */
+static void run_b(struct call_pair *pair)
+{
+	loop_arm(pair->loop_b, &pair->look_b, 0);
+	ck_assert_int_eq(loop_run(pair->loop_b), 0);
+}
+
+static void on_look_b(struct timer *timer)
+{
+	loop_stop(LOOP_OWNER(timer, struct call_pair, look_b)->loop_b);
+}
+
 static void on_look(struct timer *timer)
 {
 	struct call_pair *pair = LOOP_OWNER(timer, struct call_pair, look);
 
+	if (pair->apart && !pair->b_stands_still)
+		run_b(pair);
 	pair->timed_out = loop_now_ns(pair->loop) >= pair->deadline_ns;
 	if (pair->timed_out || pair->wanted())
 		loop_stop(pair->loop);
@@ -153,8 +168,12 @@ void call_pair_open(struct call_pair *pair, const struct conn_limits *limits)
 	snprintf(pair->dir, sizeof(pair->dir), "/tmp/knell-test-pair-XXXXXX");
 	io_certs_make(pair->dir);
 	ck_assert_msg(!loop_open(&pair->loop, why, sizeof(why)), "%s", why);
+	pair->loop_b = pair->loop;
+	if (pair->apart)
+		ck_assert_msg(!loop_open(&pair->loop_b, why, sizeof(why)), "%s", why);
 	pair->look.fire = on_look;
-	ck_assert_int_eq(listen_open(pair->loop, (struct sockaddr *)&addr, BACKLOG, on_accepted,
+	pair->look_b.fire = on_look_b;
+	ck_assert_int_eq(listen_open(pair->loop_b, (struct sockaddr *)&addr, BACKLOG, on_accepted,
 				     pair, &pair->listener),
 			 0);
 	pair->tls_a = context_of(pair, "a");
@@ -164,13 +183,13 @@ void call_pair_open(struct call_pair *pair, const struct conn_limits *limits)
 	ck_assert_int_eq(conn_cache_open(&pair->cache_a, pair->loop, pair->tls_a, &pair->roster_a,
 					 limits, &hooks, pair),
 			 0);
-	ck_assert_int_eq(conn_cache_open(&pair->cache_b, pair->loop, pair->tls_b, &pair->roster_b,
+	ck_assert_int_eq(conn_cache_open(&pair->cache_b, pair->loop_b, pair->tls_b, &pair->roster_b,
 					 limits, &hooks, pair),
 			 0);
 	ck_assert_int_eq(
 		call_book_open(&pair->book, pair->loop, pair->cache_a, CALL_TIMEOUT_S * NS_PER_S),
 		0);
-	ck_assert_int_eq(serve_open(&pair->serve, pair->loop), 0);
+	ck_assert_int_eq(serve_open(&pair->serve, pair->loop_b), 0);
 }
 
 void call_pair_close(struct call_pair *pair)
@@ -181,6 +200,8 @@ void call_pair_close(struct call_pair *pair)
 	conn_cache_close(pair->cache_b);
 	listen_close(pair->listener);
 	loop_close(pair->loop);
+	if (pair->apart)
+		loop_close(pair->loop_b);
 	roster_close(&pair->roster_a);
 	roster_close(&pair->roster_b);
 	tls_context_close(pair->tls_a);
@@ -201,4 +222,16 @@ void call_pair_run_until(struct call_pair *pair, bool (*wanted)(void), unsigned 
 	ck_assert_int_eq(loop_run(pair->loop), 0);
 	loop_disarm(pair->loop, &pair->look);
 	ck_assert_msg(!pair->timed_out, "not within %u s", seconds);
+}
+
+void call_pair_run_b_until(struct call_pair *pair, bool (*wanted)(void), unsigned int seconds)
+{
+	const struct timespec pause = {.tv_nsec = NS_PER_MS};
+	unsigned int turns = seconds * 1000;
+
+	do {
+		nanosleep(&pause, NULL);
+		run_b(pair);
+	} while (!wanted() && --turns);
+	ck_assert_msg(turns, "not within %u s", seconds);
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause
 /*
  * A storm of calls over real TLS on the loopback: 10,000 with random cancels, deadlines and
- * evictions on both sides, of methods that answer at once, late, in pieces, at length or never.
+ * evictions on both sides, of methods that answer at once, late, in pieces, at length or never, and
+ * of streams that go back and forth.
  * Every call ends exactly once, nothing is left. AddressSanitizer looks on in the sanitized build.
  *
  * The dice are seeded; the seed is printed, and KNELL_SEED sets it.
@@ -26,11 +27,12 @@ enum {
 	PER_PEER = 4,
 	WIDE_BYTES = 200 << 10,
 	PIECES = 5,
+	ROUNDS = 4, /* of a stream */
 	IDS_MAX = 64,
 };
 
 /* What the server is asked to do, the request's one byte. */
-enum deed { AT_ONCE, LATE, NEVER, PIECES_LATE, WIDE, FAIL, DEEDS };
+enum deed { AT_ONCE, LATE, NEVER, PIECES_LATE, WIDE, FAIL, STREAM, DEEDS };
 
 /* An answer that is still being made. */
 struct answer {
@@ -44,14 +46,15 @@ struct asked {
 	struct call *call; /* NULL: not in flight */
 	struct timer cancel;
 	unsigned int ends;
-	bool started, refused, cancelled, cancel_on_message;
+	unsigned int rounds; /* of a stream: still to go */
+	bool started, refused, cancelled, cancel_on_message, streams;
 };
 
 static struct call_pair pair;
 static struct asked asked[CALLS];
 static unsigned int started, in_flight;
 static unsigned int ended[GRPC_STATUSES], cancelled, refused;
-static unsigned int answers, evictions;
+static unsigned int answers, evictions, streams_ended;
 static bool b_is_dead;
 static uint64_t dice, back_ns;
 
@@ -152,7 +155,45 @@ static void run(void *ctx, struct serve_call *call, const uint8_t *message, size
 	serve_finish(call, GRPC_OK, NULL);
 }
 
-static const struct serve_method methods[] = {{.path = "/storm/Run", .run = run}};
+/* A stream is answered as it comes: most of it in small pieces, some at length. */
+static void on_streamed(void *ctx, const uint8_t *message, size_t bytes)
+{
+	int err = serve_reply(ctx, message, bytes);
+
+	ck_assert_msg(!err || err == -ENOBUFS, "%d", err);
+	if (err)
+		serve_finish(ctx, grpc_status_of_errno(err), NULL);
+}
+
+static void on_streamed_end(void *ctx)
+{
+	serve_finish(ctx, GRPC_OK, NULL);
+}
+
+static void on_streamed_gone(void *ctx)
+{
+	(void)ctx;
+}
+
+static void open_stream(void *ctx, struct serve_call *call)
+{
+	static const struct serve_stream_callbacks streaming = {
+		.on_message = on_streamed,
+		.on_end = on_streamed_end,
+		.gone = on_streamed_gone,
+	};
+
+	(void)ctx;
+	if (one_in(20))
+		serve_finish(call, GRPC_NOT_FOUND, "nothing there");
+	else
+		serve_stream(call, &streaming, call);
+}
+
+static const struct serve_method methods[] = {
+	{.path = "/storm/Run", .run = run},
+	{.path = "/storm/Stream", .open = open_stream, .peers_only = true},
+};
 
 /* ---- the client ---- */
 
@@ -179,6 +220,32 @@ static void on_cancel_timer(struct timer *timer)
 	cancel(LOOP_OWNER(timer, struct asked, cancel));
 }
 
+/* The next of its rounds, or the last word. */
+static void stream_on(struct asked *one)
+{
+	static const uint8_t wide[WIDE_BYTES / 2];
+	int err = 0;
+
+	if (one->rounds) {
+		err = call_send(one->call, wide, one_in(4) ? sizeof(wide) : 1);
+		ck_assert_msg(!err || err == -ENOBUFS || err == -EPIPE, "%d", err);
+		one->rounds -= !err;
+	} else {
+		call_send_end(one->call);
+	}
+}
+
+static void on_room(void *ctx)
+{
+	struct asked *one = ctx;
+
+	ck_assert(one->streams && !one->cancelled && !one->ends);
+	if (one_in(20))
+		cancel(one);
+	else
+		stream_on(one);
+}
+
 static void on_message(void *ctx, const uint8_t *message, size_t bytes)
 {
 	struct asked *one = ctx;
@@ -187,6 +254,8 @@ static void on_message(void *ctx, const uint8_t *message, size_t bytes)
 	ck_assert(bytes && message);
 	if (one->cancel_on_message)
 		cancel(one);
+	else if (one->streams)
+		stream_on(one);
 }
 
 static void on_end(void *ctx, enum grpc_status status, const char *words)
@@ -198,19 +267,25 @@ static void on_end(void *ctx, enum grpc_status status, const char *words)
 		      (int)status, words);
 	one->ends++;
 	ended[status]++;
+	streams_ended += one->streams && status == GRPC_OK;
 	call_over(one);
 }
 
-static const struct call_callbacks callbacks = {.on_message = on_message, .on_end = on_end};
+static const struct call_callbacks callbacks = {
+	.on_message = on_message,
+	.on_room = on_room,
+	.on_end = on_end,
+};
 
 static void start(struct asked *one)
 {
 	uint8_t deed = (uint8_t)below(DEEDS);
 	struct call_request request = {
 		.peer = call_pair_b(&pair),
-		.path = methods[0].path,
+		.path = methods[deed == STREAM].path,
 		.message = &deed,
 		.message_bytes = sizeof(deed),
+		.streams = deed == STREAM,
 	};
 	int err;
 
@@ -222,6 +297,8 @@ static void start(struct asked *one)
 	one->cancel_on_message = one_in(10);
 	one->cancel.fire = on_cancel_timer;
 	one->started = true;
+	one->streams = request.streams;
+	one->rounds = below(ROUNDS);
 	err = call_start(pair.book, &request, &callbacks, one, &one->call);
 	if (err) {
 		ck_assert_msg(err == -EHOSTDOWN || err == -ENOBUFS, "%s", strerror(-err));
@@ -230,6 +307,9 @@ static void start(struct asked *one)
 		return;
 	}
 	in_flight++;
+	/* Some talk before they are answered, or have a connection. */
+	if (one->streams && one_in(2))
+		stream_on(one);
 	if (one_in(6))
 		loop_arm(pair.loop, &one->cancel, loop_now_ns(pair.loop) + below(30) * NS_PER_MS);
 }
@@ -359,7 +439,8 @@ START_TEST(every_call_ends_once)
 
 	seed();
 	call_pair_open(&pair, &limits);
-	ck_assert_int_eq(serve_add(pair.serve, methods, 1, NULL), 0);
+	ck_assert_int_eq(serve_add(pair.serve, methods, sizeof(methods) / sizeof(methods[0]), NULL),
+			 0);
 	conn_allow(pair.cache_a, call_pair_b(&pair), true);
 	call_pair_run_until(&pair, is_over, SECONDS);
 	ck_assert_uint_eq(call_in_flight(pair.book), 0);
@@ -373,7 +454,8 @@ START_TEST(every_call_ends_once)
 		if (ended[i])
 			printf("%s %u\n", grpc_status_name(i), ended[i]);
 	}
-	printf("cancelled %u\nrefused %u\nevictions %u\n", cancelled, refused, evictions);
+	printf("streams ended %u\ncancelled %u\nrefused %u\nevictions %u\n", streams_ended,
+	       cancelled, refused, evictions);
 	fflush(stdout);
 	ck_assert_uint_eq(sum + cancelled + refused, CALLS);
 	/* It was a storm. */
@@ -383,6 +465,8 @@ START_TEST(every_call_ends_once)
 	ck_assert_uint_gt(ended[GRPC_DEADLINE_EXCEEDED], CALLS / 100);
 	ck_assert_uint_gt(cancelled, CALLS / 100);
 	ck_assert_uint_gt(refused, 0);
+	ck_assert_uint_gt(streams_ended, CALLS / 1000);
+	ck_assert_uint_eq(pair.door.partial_bytes, 0);
 	call_pair_close(&pair);
 	ck_assert_uint_eq(answers, 0);
 }

@@ -418,6 +418,7 @@ START_TEST(hands_on_what_is_asked)
 	twins_fill();
 	ask("/knell.v1.Peer/Ping");
 	ck_assert_int_eq(twins.b.requests, 1);
+	ck_assert_ptr_eq(twins.b.asked_by, _i ? NULL : twins_peer(&twins.b));
 	ck_assert_str_eq(twins.b.path, "/knell.v1.Peer/Ping");
 	ck_assert_str_eq(answer_status, "0");
 	twins.b.takes_no_request = true;

@@ -25,7 +25,8 @@
 enum {
 	DEADLINE_MS = 20000,
 	STREAMS = 50,
-	WIDE_BYTES = 300000, /* several flow-control windows */
+	WIDE_BYTES = 3 << 20, /* several flow-control windows */
+	PIECE_BYTES = 64 << 10,
 	NOT_TOLD = -1000
 };
 
@@ -34,13 +35,14 @@ struct side {
 	struct http2_stream *stream;
 	size_t bytes;
 	uint8_t sum;
-	int heads, ends;
+	int heads, ends, rooms;
+	int told; /* as the how manieth on_room of all */
 	int64_t closed;
 	char status[8], grpc_status[8], words[32], path[64];
 };
 
 /* What the server does with a request. */
-enum answer { ECHO, IGNORE, REFUSE, HOLD, RESET, ABORT, HEAD_ONLY, FILL };
+enum answer { ECHO, IGNORE, REFUSE, HOLD, RESET, ABORT, HEAD_ONLY, FILL, FILL_ON };
 
 static char dir[] = "/tmp/knell-test-stream-XXXXXX";
 static struct loop *loop;
@@ -51,6 +53,7 @@ static struct http2 *client, *server;
 static struct side asked[STREAMS], served[STREAMS];
 static size_t served_count;
 static enum answer answer;
+static int rooms_told;
 static bool ready, timed_out, abort_on_data, leaving;
 static bool (*wanted)(void);
 
@@ -190,6 +193,41 @@ static void fill(struct side *side)
 	ck_assert_int_eq(http2_stream_send(side->stream, much, 1), -ENOBUFS);
 }
 
+/* Whoever is told first lets go of the next, who is told nothing. */
+static void filling_room(void *ctx)
+{
+	static const uint8_t piece[PIECE_BYTES];
+	struct side *side = ctx;
+
+	side->rooms++;
+	side->told = ++rooms_told;
+	ck_assert_int_eq(http2_stream_send(side->stream, piece, sizeof(piece)), 0);
+	ck_assert_int_eq(http2_stream_end(side->stream, trailers, 2), 0);
+	if (side == &served[1]) {
+		http2_stream_reset(served[2].stream, NGHTTP2_CANCEL);
+		http2_stream_forget(served[3].stream);
+	}
+	look();
+}
+
+static const struct http2_stream_callbacks filling = {
+	.on_end = side_end,
+	.on_room = filling_room,
+	.on_close = side_close,
+};
+
+/* The first takes all that there is; the others want a little. */
+static void fill_on(struct side *side)
+{
+	static const uint8_t piece[PIECE_BYTES];
+
+	if (side == &served[0])
+		fill(side);
+	else
+		ck_assert_int_eq(http2_stream_send(side->stream, piece, sizeof(piece)), -ENOBUFS);
+	ck_assert_int_eq(side->rooms, 0);
+}
+
 static void on_request(void *ctx, struct http2_stream *stream, const struct http2_head *head)
 {
 	struct side *side = &served[served_count++];
@@ -233,6 +271,11 @@ static void on_request(void *ctx, struct http2_stream *stream, const struct http
 		else
 			ck_assert_int_eq(http2_stream_send(stream, "x", 1), -ENOBUFS);
 		ck_assert_int_eq(http2_stream_end(stream, trailers, 2), 0);
+		break;
+	case FILL_ON:
+		http2_stream_take(stream, &filling, side);
+		ck_assert_int_eq(http2_stream_respond(stream, answer_head, 2, false), 0);
+		fill_on(side);
 		break;
 	}
 	look();
@@ -316,6 +359,7 @@ static void setup(void)
 	for (i = 0; i < STREAMS; i++)
 		asked[i].closed = served[i].closed = NOT_TOLD;
 	served_count = 0;
+	rooms_told = 0;
 	answer = ECHO;
 	ready = timed_out = abort_on_data = leaving = false;
 	ck_assert_int_eq(http2_client(loop, (struct sockaddr *)&addr, context_b, "a", NULL,
@@ -538,6 +582,82 @@ START_TEST(fills_and_drains)
 }
 END_TEST
 
+/* All but the one that nobody answers. */
+static bool rest_closed(void)
+{
+	size_t i;
+
+	for (i = 0; i < STREAMS; i++)
+		if (asked[i].closed == NOT_TOLD && i != 3)
+			return false;
+	return true;
+}
+
+/* Whoever made the room: each in its turn, once, and the first when it has little left. */
+START_TEST(those_refused_are_told_of_room)
+{
+	size_t i;
+
+	answer = FILL_ON;
+	for (i = 0; i < STREAMS; i++) {
+		ask(i);
+		ck_assert_int_eq(http2_stream_end(asked[i].stream, NULL, 0), 0);
+	}
+	run_until(all_served);
+	run_until(rest_closed);
+	ck_assert_uint_eq(asked[0].bytes, HTTP2_STREAM_QUEUE_BYTES_MAX + PIECE_BYTES);
+	ck_assert_int_eq(served[0].rooms, 1);
+	ck_assert_int_eq(served[1].told, 1);
+	ck_assert_int_eq(asked[2].closed, NGHTTP2_CANCEL);
+	for (i = 4; i < STREAMS; i++) {
+		ck_assert_uint_eq(asked[i].bytes, PIECE_BYTES);
+		ck_assert_int_eq(served[i].rooms, 1);
+		ck_assert_int_gt(served[i].told, served[i - 1].told);
+	}
+	ck_assert_int_eq(served[2].rooms + served[3].rooms, 0);
+}
+END_TEST
+
+static bool told_of_room(void)
+{
+	return asked[0].rooms > 0;
+}
+
+static void asking_room(void *ctx)
+{
+	struct side *side = ctx;
+
+	side->rooms++;
+	look();
+}
+
+/* There is room already: told all the same, but not from inside. */
+START_TEST(room_can_be_asked_for)
+{
+	static const struct http2_stream_callbacks patient = {
+		.on_room = asking_room,
+		.on_close = side_close,
+	};
+
+	answer = HOLD;
+	ck_assert_int_eq(
+		http2_stream_open(client, answer_head, 2, &patient, &asked[0], &asked[0].stream),
+		0);
+	http2_stream_await_room(asked[0].stream, 0, 1);
+	http2_stream_await_room(asked[0].stream, 0, 2);
+	ck_assert_int_eq(asked[0].rooms, 0);
+	run_until(told_of_room);
+	ck_assert_int_eq(asked[0].rooms, 1);
+	/* And nobody is told whose connection has ended meanwhile. */
+	http2_stream_await_room(asked[0].stream, 0, 1);
+	http2_abort(client);
+	client = NULL;
+	http2_stream_await_room(asked[0].stream, 0, 1);
+	run_until(first_closed);
+	ck_assert_int_eq(asked[0].rooms, 1);
+}
+END_TEST
+
 static bool is_leaving(void)
 {
 	return leaving;
@@ -641,6 +761,8 @@ int main(void)
 	tcase_add_loop_test(tcase, all_end_with_their_connection, 0, 2);
 	tcase_add_loop_test(tcase, connection_given_up_inside_callbacks, 0, 2);
 	tcase_add_test(tcase, fills_and_drains);
+	tcase_add_test(tcase, those_refused_are_told_of_room);
+	tcase_add_test(tcase, room_can_be_asked_for);
 	tcase_add_test(tcase, is_told_that_the_peer_leaves);
 	tcase_add_test(tcase, trailers_are_bounded);
 	tcase_add_test(tcase, tells_how_many_may_be_open);
