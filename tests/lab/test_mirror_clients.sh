@@ -12,6 +12,9 @@
 
 if [ "${1:-}" = --client ]; then
 	client=$2 url=$3
+	s3cmd_config
+	has_npm || true
+	why=
 	"${client}_$4" "${@:5}" || {
 		status=$?
 		echo "$why"
@@ -62,9 +65,10 @@ under_way() {
 	[ "$(du -sm "$cluster_dir/h1.drive" | cut -f1)" -ge $((base_mib + $1)) ]
 }
 
+# begin CLIENT BUCKET: the large object, in the background; returns when a quarter of it is there.
 begin() {
 	base_mib=$(du -sm "$cluster_dir/h1.drive" | cut -f1)
-	as "$1" put "$work/large" "$1" "$2" &
+	as "$1" put "$work/large" "$2" large &
 	putting=$!
 	wait_for 60 under_way $((LARGE_MIB / 4)) || fail "the upload does not begin: $(tail -n 1 "$work/said")"
 }
@@ -75,8 +79,8 @@ ended_well() {
 
 comes_back() {
 	cluster_reboot "$1" >/dev/null
-	wait_for "$RETURN_S" cluster_is h1 "$1" alive && wait_for "$RETURN_S" cluster_answers "$1" ||
-		fail "$1 does not return"
+	wait_for "$RETURN_S" cluster_is h1 "$1" alive || fail "$1 does not return" || return 1
+	wait_for "$RETURN_S" cluster_answers "$1" || fail "the agent of $1 does not answer"
 }
 
 # same_on HOST BUCKET: the object there is what was sent, read from that very node.
@@ -91,7 +95,7 @@ replica_dies() {
 	local client=$1 gap
 	as "$client" make "$client" || return
 	watch_progress
-	begin "$client" large || { stop_watching && return 1; }
+	begin "$client" "$client" || { stop_watching && return 1; }
 	lab cut h3 >/dev/null
 	ended_well || { stop_watching && return 1; }
 	stop_watching
@@ -108,7 +112,7 @@ sdk_outlasts() {
 	client_host=h1
 	as sdk make sdk-patient || return
 	export S3_ATTEMPTS=30
-	begin sdk sdk-patient large || return 1
+	begin sdk sdk-patient || return 1
 	cut=$(lab cut h2 | jq -r .cut_ns)
 	lab cut h3 >/dev/null
 	refused() {
