@@ -27,9 +27,10 @@ enum {
 	S3_SMALL_BODY_BYTES_MAX = 2 << 20, /* XML: 10,000 parts with checksums, 1,000 keys */
 };
 
-#define S3_ALIVE_NS UINT64_C(5000000000)  /* between two signs of life */
-#define S3_STORE_NS UINT64_C(15000000000) /* the store must get on in that time: see s3_call_wait \
-					   */
+#define S3_ALIVE_NS UINT64_C(5000000000) /* between two signs of life */
+#define S3_STORE_NS                                                                   \
+	UINT64_C(15000000000) /* the store must get on in that time: see s3_call_wait \
+			       */
 
 #define S3_OWNER "knell" /* of everything, until users come */
 

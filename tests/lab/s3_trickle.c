@@ -194,6 +194,7 @@ int main(int argc, char **argv)
 {
 	struct load load = {.user = getenv("KNELL_ROOT_USER"),
 			    .password = getenv("KNELL_ROOT_PASSWORD")};
+	int status;
 
 	if (argc != 7 || !load.user || !load.password) {
 		fprintf(stderr, "Usage: s3_trickle ADDRESS PORT PREFIX COUNT BYTES PID\n");
@@ -211,5 +212,7 @@ int main(int argc, char **argv)
 	if (!load.fds)
 		return EXIT_FAILURE;
 	raise_files();
-	return run(&load);
+	status = run(&load);
+	free(load.fds);
+	return status;
 }
