@@ -28,7 +28,7 @@ need_root_and_lab
 trap 'rm -rf "$work"; cluster_down' EXIT
 
 LARGE_MIB=$(in_mode 64 1024 1024)
-readonly LARGE_MIB GAP_LIMIT_MS=1000 RETURN_S=120 CLIENT_S=600
+readonly LARGE_MIB GAP_LIMIT_MS=1000 RETURN_S=120 CLIENT_S=1200
 export AWS_RETRY_MODE=standard
 
 # as CLIENT VERB...: on $client_host, speaking to h1.
@@ -43,7 +43,7 @@ as() {
 
 # Where all uploads on h1 are, every 5 ms.
 watch_progress() {
-	"$KNELL_BUILD/lab_ask" "$cluster_dir/h1.sock" '{"cmd":"upload.show"}' 600 5 >"$work/progress" &
+	"$KNELL_BUILD/lab_ask" "$cluster_dir/h1.sock" '{"cmd":"upload.show"}' 1800 5 >"$work/progress" &
 	asking=$!
 }
 
@@ -70,7 +70,7 @@ begin() {
 	base_mib=$(du -sm "$cluster_dir/h1.drive" | cut -f1)
 	as "$1" put "$work/large" "$2" large &
 	putting=$!
-	wait_for 60 under_way $((LARGE_MIB / 4)) || fail "the upload does not begin: $(tail -n 1 "$work/said")"
+	wait_for 300 under_way $((LARGE_MIB / 4)) || fail "the upload does not begin: $(tail -n 1 "$work/said")"
 }
 
 ended_well() {
