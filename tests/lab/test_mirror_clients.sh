@@ -27,7 +27,7 @@ fi
 need_root_and_lab
 trap 'rm -rf "$work"; cluster_down' EXIT
 
-LARGE_MIB=$(in_mode 64 1024 1024)
+LARGE_MIB=$(in_mode 48 1024 1024)
 readonly LARGE_MIB GAP_LIMIT_MS=1000 RETURN_S=120 CLIENT_S=1200
 export AWS_RETRY_MODE=standard
 

@@ -7,8 +7,8 @@
 . "$(dirname "$0")/s3.sh"
 . "$(dirname "$0")/s3_clients.sh"
 
-TREE_FILES=$(in_mode 200 2000 2000)
-LARGE_MIB=$(in_mode 48 1024 1024)
+TREE_FILES=$(in_mode 100 2000 2000)
+LARGE_MIB=$(in_mode 16 1024 1024)
 readonly TREE_FILES LARGE_MIB
 
 # listed BUCKET: its first thousand objects, as they are listed.
