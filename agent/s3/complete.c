@@ -198,6 +198,13 @@ static void look_for_the_object(struct complete *complete)
 
 /* ---- it is ---- */
 
+/* What was completed before may have been so of other parts. */
+static bool is_made_of_these(struct complete *complete)
+{
+	return !etag_of_parts(complete->etag, complete->parts, complete->count) &&
+	       !strcmp(complete->etag, complete->complete.object.etag);
+}
+
 static void on_completed(struct store_request *request, int err)
 {
 	struct complete *complete = LOOP_OWNER(request, struct complete, complete.request);
@@ -205,7 +212,7 @@ static void on_completed(struct store_request *request, int err)
 	complete->asked = NULL;
 	if (err == -ENOENT)
 		look_for_the_object(complete);
-	else if (err == -EINVAL)
+	else if (err == -EINVAL || (!err && !is_made_of_these(complete)))
 		s3_fail(complete->call, S3_INVALID_PART);
 	else if (s3_call_ran(complete->call, err, S3_NO_SUCH_UPLOAD))
 		answer(complete, complete->complete.object.etag);
@@ -235,8 +242,9 @@ static void on_sizes(struct store_request *request, int err)
 	size_t i;
 
 	complete->asked = NULL;
+	/* Perhaps it has been completed already: the store knows. */
 	if (err == -ENOENT) {
-		look_for_the_object(complete);
+		put_together(complete);
 		return;
 	}
 	if (!s3_call_ran(complete->call, err, S3_NO_SUCH_UPLOAD))

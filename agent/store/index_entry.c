@@ -371,7 +371,7 @@ static bool is_joint(const struct index_entry *object, uint64_t upload,
 		last = parts[i].number;
 		bytes += parts[i].size_bytes;
 	}
-	return bytes == object->size_bytes;
+	return !count || bytes == object->size_bytes;
 }
 
 /* 1: the part's file is the object's now, 0: it is not here in that version; negative errno. */
@@ -437,7 +437,8 @@ int index_entry_join(struct index_db *db, const struct index_entry *object, uint
 		return err;
 	*how = compare(object, &ours);
 	*here = *how == INDEX_SAME && !ours.away;
-	if (*how == INDEX_NEWER || (*how == INDEX_SAME && ours.away)) {
+	if ((count || !object->size_bytes) &&
+	    (*how == INDEX_NEWER || (*how == INDEX_SAME && ours.away))) {
 		got = take_parts(db, object, upload, parts, count, garbage);
 		if (got < 0)
 			return got;

@@ -106,7 +106,8 @@ int index_entry_apply(struct index_db *db, const struct index_entry *entry,
  *
  * *here: every part was here in exactly that version, and their files are the object's now; or it
  * was complete before, or has no bytes. Else it is away. The upload is gone afterwards, with the
- * object's version, and what no object took of its parts is garbage. For the rest as
+ * object's version, and what no object took of its parts is garbage. @count 0: which parts they
+ * were is not known any more. For the rest as
  * index_entry_apply(); with INDEX_STALE *here says nothing.
  */
 int index_entry_join(struct index_db *db, const struct index_entry *object, uint64_t upload,

@@ -170,6 +170,31 @@ static int take_meta(struct index_db *db, struct index_change *change)
 	return 0;
 }
 
+/*
+ * It has been completed already, and whoever asks has not heard that a majority has it: the same
+ * change once more, so that the peers are asked once more.
+ */
+static int find_completed(struct index_db *db, struct index_change *change)
+{
+	struct index_name name = change->entry.name;
+	struct index_entry upload, object;
+	int err;
+
+	name.kind = INDEX_UPLOAD;
+	name.upload = change->upload;
+	err = index_row_peek(db, &name, &upload);
+	if (!err)
+		err = index_entry_find(db, &change->entry.name, &object);
+	if (err)
+		return err;
+	if (!upload.gone || object.gone || object.version != upload.version) {
+		index_entry_free(&object);
+		return -ENOENT;
+	}
+	change->entry = object;
+	return 0;
+}
+
 int index_upload_complete(struct index_db *db, struct index_change *change,
 			  const struct store_part *parts, size_t part_count, bool *garbage)
 {
@@ -177,6 +202,8 @@ int index_upload_complete(struct index_db *db, struct index_change *change,
 	bool here;
 	int err = take_meta(db, change);
 
+	if (err == -ENOENT)
+		return find_completed(db, change);
 	if (!err)
 		err = look(db, change);
 	if (err)
