@@ -212,8 +212,10 @@ static void on_completed(struct store_request *request, int err)
 	complete->asked = NULL;
 	if (err == -ENOENT)
 		look_for_the_object(complete);
-	else if (err == -EINVAL || (!err && !is_made_of_these(complete)))
+	else if (err == -EINVAL)
 		s3_fail(complete->call, S3_INVALID_PART);
+	else if (!err && !is_made_of_these(complete))
+		s3_fail_missing(complete->call, S3_NO_SUCH_UPLOAD);
 	else if (s3_call_ran(complete->call, err, S3_NO_SUCH_UPLOAD))
 		answer(complete, complete->complete.object.etag);
 }
