@@ -371,7 +371,7 @@ static bool is_joint(const struct index_entry *object, uint64_t upload,
 		last = parts[i].number;
 		bytes += parts[i].size_bytes;
 	}
-	return bytes == object->size_bytes;
+	return !count || bytes == object->size_bytes;
 }
 
 /* 1: the part's file is the object's now, 0: it is not here in that version; negative errno. */
@@ -399,6 +399,8 @@ static int take_parts(struct index_db *db, const struct index_entry *object, uin
 
 	if (!object->size_bytes)
 		return 1;
+	if (!count)
+		return 0;
 	name.kind = INDEX_PART;
 	name.upload = upload;
 	for (i = 0; i < count && got == 1; i++) {

@@ -223,6 +223,15 @@ START_TEST(decisions_about_uploads)
 	ck_assert(!change.entry.away);
 	ck_assert_int_eq(strncmp(strchr(change.entry.etag, '-'), "-2", 3), 0);
 	index_change_free(&change);
+	/* Asked again, it is what it was. */
+	complete(30, asked, 2, 0, &change);
+	ck_assert_uint_eq(change.entry.version, 20);
+	ck_assert_uint_eq(change.entry.meta_bytes, sizeof("name\0value"));
+	ck_assert_uint_eq(change.part_count, 0);
+	index_change_free(&change);
+	complete(30, asked, 1, -ENOENT, &change);
+	index_change_free(&change);
+	asked[1].etag[0] = 'x';
 	complete(30, asked, 2, -ENOENT, &change);
 	index_change_free(&change);
 	change.entry = upload_entry("b", "k", 10);
