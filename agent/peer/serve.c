@@ -368,7 +368,8 @@ static void begin(struct serve *serve, struct serve_door *door, const struct ros
 	call->stream = stream;
 	call->method = method;
 	call->ctx = ctx;
-	call->reader.limit_bytes = SERVE_REQUEST_BYTES_MAX;
+	call->reader.limit_bytes =
+		method->request_bytes_max ? method->request_bytes_max : SERVE_REQUEST_BYTES_MAX;
 	call->deadline.fire = on_deadline;
 	LIST_INSERT_HEAD(&serve->calls, call, entry);
 	http2_stream_take(stream, &stream_callbacks, call);

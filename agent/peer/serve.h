@@ -49,6 +49,8 @@ struct serve_method {
 	void (*open)(void *ctx, struct serve_call *call);
 	/* Anybody but a peer is answered PERMISSION_DENIED: clients, this host's programs. */
 	bool peers_only;
+	/* Of one message; 0: SERVE_REQUEST_BYTES_MAX. */
+	size_t request_bytes_max;
 };
 
 /* What a method hears of a call that streams; serve_finish() of it is allowed in all but gone. */

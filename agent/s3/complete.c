@@ -2,19 +2,17 @@
 /*
  * complete.c - CompleteMultipartUpload. See operations.h.
  *
- * Room: s3. Calls the store, call, xml, OpenSSL.
+ * Room: s3. Calls the store, call, xml.
  *
  * Happy path: the list is read, every part but the last is large enough, the store makes the
  * object. To put large parts together may take a while: the client is kept alive meanwhile. Failure
  * modes:
  * - A part is missing or another one: that is the store's to say.
- * - There is no such upload: perhaps because it was completed, and the answer never came through.
- *   When the object at the key has the ETag that these parts make, the answer is given again.
+ * - It was completed before, and the answer never came through: the store knows, and the answer is
+ *   given again.
  */
 #include <ctype.h>
 #include <errno.h>
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,34 +21,26 @@
 enum {
 	PARTS_STEP = 64,
 	PART_BYTES_MIN = 5 << 20, /* of all but the last */
-	MD5_BYTES = 16,
 };
 
 struct complete {
 	struct s3_call *call;
 	struct store_part_list sizes;
 	struct store_upload_complete complete;
-	struct store_get again; /* has it been completed before? */
 	struct store_part *parts;
 	size_t count, room;
 	size_t looked_at; /* parts whose size is known to do */
 	bool has_etag;
 	bool unordered, no_memory;
 	struct store_request *asked; /* under way */
-	bool looking_again;
-	char etag[STORE_ETAG_BYTES]; /* that the parts make */
 };
 
 static void drop_complete(void *state)
 {
 	struct complete *complete = state;
 
-	struct store *store = complete->call->context->store;
-
 	if (complete->asked)
-		store_forget(store, complete->asked);
-	if (complete->looking_again)
-		store_get_close(store, &complete->again);
+		store_forget(complete->call->context->store, complete->asked);
 	free(complete->parts);
 	free(complete);
 }
@@ -124,31 +114,6 @@ static int on_end(void *ctx, unsigned int depth, const char *name, const char *t
 
 static const struct xml_callbacks reader = {on_begin, on_end};
 
-/* As S3 has it: the MD5 of the parts' MD5s, and how many they are. 0, or -EINVAL. */
-static int etag_of_parts(char etag[STORE_ETAG_BYTES], const struct store_part *parts, size_t count)
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	EVP_MD_CTX *md5 = EVP_MD_CTX_new();
-	bool is_good = md5 && EVP_DigestInit_ex(md5, EVP_md5(), NULL);
-	size_t i, used;
-
-	for (i = 0; i < count && is_good; i++) {
-		long len = 0;
-		unsigned char *bytes = OPENSSL_hexstr2buf(parts[i].etag, &len);
-
-		is_good = bytes && len == MD5_BYTES && EVP_DigestUpdate(md5, bytes, MD5_BYTES);
-		OPENSSL_free(bytes);
-	}
-	is_good = is_good && EVP_DigestFinal_ex(md5, digest, NULL);
-	EVP_MD_CTX_free(md5);
-	if (!is_good)
-		return -EINVAL;
-	sigv4_hex(etag, digest, MD5_BYTES);
-	used = strlen(etag);
-	snprintf(etag + used, STORE_ETAG_BYTES - used, "-%zu", count);
-	return 0;
-}
-
 static void answer(struct complete *complete, const char *etag)
 {
 	struct s3_call *call = complete->call;
@@ -166,56 +131,15 @@ static void answer(struct complete *complete, const char *etag)
 	s3_answer_out(call);
 }
 
-/* ---- it is not there ---- */
-
-static void on_found_again(struct store_request *request, int err)
-{
-	struct complete *complete = LOOP_OWNER(request, struct complete, again.request);
-
-	if (!err && !strcmp(complete->again.object.etag, complete->etag))
-		answer(complete, complete->etag);
-	else if (!err || err == -ENOENT)
-		s3_fail_missing(complete->call, S3_NO_SUCH_UPLOAD);
-	else
-		s3_fail_of(complete->call, err, S3_NO_SUCH_UPLOAD);
-}
-
-static void look_for_the_object(struct complete *complete)
-{
-	struct s3_call *call = complete->call;
-
-	if (etag_of_parts(complete->etag, complete->parts, complete->count)) {
-		s3_fail_missing(call, S3_NO_SUCH_UPLOAD);
-		return;
-	}
-	complete->again.request.done = on_found_again;
-	if (s3_call_ran(call,
-			store_get(call->context->store, call->request.bucket, call->request.key,
-				  &complete->again),
-			S3_NO_SUCH_UPLOAD))
-		complete->looking_again = true;
-}
-
-/* ---- it is ---- */
-
-/* What was completed before may have been so of other parts. */
-static bool is_made_of_these(struct complete *complete)
-{
-	return !etag_of_parts(complete->etag, complete->parts, complete->count) &&
-	       !strcmp(complete->etag, complete->complete.object.etag);
-}
-
 static void on_completed(struct store_request *request, int err)
 {
 	struct complete *complete = LOOP_OWNER(request, struct complete, complete.request);
 
 	complete->asked = NULL;
 	if (err == -ENOENT)
-		look_for_the_object(complete);
+		s3_fail_missing(complete->call, S3_NO_SUCH_UPLOAD);
 	else if (err == -EINVAL)
 		s3_fail(complete->call, S3_INVALID_PART);
-	else if (!err && !is_made_of_these(complete))
-		s3_fail_missing(complete->call, S3_NO_SUCH_UPLOAD);
 	else if (s3_call_ran(complete->call, err, S3_NO_SUCH_UPLOAD))
 		answer(complete, complete->complete.object.etag);
 }
@@ -244,7 +168,7 @@ static void on_sizes(struct store_request *request, int err)
 	size_t i;
 
 	complete->asked = NULL;
-	/* Perhaps it has been completed already: the store knows. */
+	/* Perhaps it was completed before. */
 	if (err == -ENOENT) {
 		put_together(complete);
 		return;

@@ -24,6 +24,12 @@
 #define VERSION_MS_SHIFT 20
 #define VERSION_STEP	 (UINT64_C(1) << 8)
 
+/*
+ * A clock that is so far ahead is none: its versions would leave no room for later ones. Far enough
+ * that a host which has lost its time altogether does not think so of all others.
+ */
+#define AHEAD_MS_MAX (UINT64_C(100) * 365 * 24 * 3600 * MS_PER_S)
+
 #define MS_PER_S  UINT64_C(1000)
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -56,10 +62,13 @@ uint64_t dir_tick(struct dir *dir)
 	return dir->clock;
 }
 
-void dir_observe(struct dir *dir, uint64_t version)
+int dir_observe(struct dir *dir, uint64_t version)
 {
+	if (version > dir_version_at(dir_now_ms() + AHEAD_MS_MAX))
+		return -EINVAL;
 	if (version > dir->clock)
 		dir->clock = version;
+	return 0;
 }
 
 uint64_t dir_clock(const struct dir *dir)
@@ -118,7 +127,9 @@ static int open_drive(struct dir *dir)
 	dir->data_fd = fcntl(drive->data_fd, F_DUPFD_CLOEXEC, 0);
 	if (dir->tmp_fd < 0 || dir->data_fd < 0)
 		return -errno;
-	dir_observe(dir, drive->clock);
+	/* Whatever it is: what stands there has no greater version. */
+	if (drive->clock > dir->clock)
+		dir->clock = drive->clock;
 	dir_shelves_open(dir, drive->shelf);
 	dir_sweep_soon(dir);
 	return 0;

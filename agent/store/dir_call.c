@@ -13,6 +13,8 @@
  * - No majority can be reached: -EAGAIN, before the change or after it; after it, it may come into
  *   force all the same.
  * - A peer's later change came first: -EAGAIN, too, as if ours had been asked a moment later.
+ * - It was so before, and stands here: that may be all there is of a change whose majority did not
+ *   come, so the others are told before anybody relies on it.
  * - Forgotten meanwhile: it ends all the same, and nobody is told.
  * - The engine is closed: the call frees itself, wherever it is.
  */
@@ -75,7 +77,7 @@ static void on_told(struct quorum_wait *wait, int err)
 	struct dir_call *call = LOOP_OWNER(wait, struct dir_call, wait);
 
 	stop_waiting(call);
-	end_call(call, err);
+	end_call(call, err ? err : call->outcome);
 }
 
 static int tell(struct dir_call *call)
@@ -93,7 +95,8 @@ static void took(struct index_call *base, int err)
 		dir_sweep_soon(call->dir);
 	if (err == -ESTALE)
 		err = -EAGAIN;
-	if (!err && base->changes && !call->local && call->dir->quorum) {
+	if ((!err || call->applied.stands) && base->changes && !call->local && call->dir->quorum) {
+		call->outcome = err;
 		err = tell(call);
 		if (!err)
 			return;

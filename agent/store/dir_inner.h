@@ -101,6 +101,7 @@ struct dir_call {
 	bool names_itself; /* an upload: its id is the version */
 	struct quorum_wait wait;
 	bool waits;
+	int outcome;		    /* when the others have been told */
 	LIST_ENTRY(dir_call) entry; /* while it waits */
 };
 
@@ -117,8 +118,12 @@ uint64_t dir_now_ms(void);
 /** dir_tick - a version, or an upload's id, greater than any before; no other node gives it out. */
 uint64_t dir_tick(struct dir *dir);
 
-/** dir_observe - what dir_tick() gives out from now on is greater than @version. */
-void dir_observe(struct dir *dir, uint64_t version);
+/**
+ * dir_observe - what dir_tick() gives out from now on is greater than @version.
+ *
+ * 0, or -EINVAL: no clock can be there yet, and nothing has changed.
+ */
+int dir_observe(struct dir *dir, uint64_t version);
 
 /** dir_call_new - @bytes of a structure that begins with a dir_call; NULL: no memory. */
 void *dir_call_new(struct dir *dir, size_t bytes, struct store_request *request,

@@ -69,7 +69,8 @@ static void free_put(struct dir_put *put)
 		put->row->put = NULL;
 	if (put->owner)
 		put->owner->request.engine = NULL;
-	if (put->copy)
+	/* Without a quorum its copies have gone with it. */
+	if (put->copy && put->dir->quorum)
 		put->dir->quorum->ops->copy_drop(put->copy);
 	dir_file_drop(put->file);
 	free(put);
@@ -458,7 +459,7 @@ static void describe(const struct dir_put *put, struct dir_upload *upload)
 		.committing = put->committing,
 		.bytes = put->bytes,
 	};
-	if (put->copy)
+	if (put->copy && put->dir->quorum)
 		upload->replica_count = put->dir->quorum->ops->copy_replicas(
 			put->copy, upload->replicas, QUORUM_OTHERS_MAX);
 }

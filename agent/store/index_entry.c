@@ -399,6 +399,8 @@ static int take_parts(struct index_db *db, const struct index_entry *object, uin
 
 	if (!object->size_bytes)
 		return 1;
+	if (!count)
+		return 0;
 	name.kind = INDEX_PART;
 	name.upload = upload;
 	for (i = 0; i < count && got == 1; i++) {

@@ -62,7 +62,12 @@ struct index_change {
 	struct index_entry entry;
 	uint64_t upload; /* 0: not made of one */
 	struct index_part_ref *parts;
-	size_t part_count;
+	size_t part_count; /* 0: which parts they were is not known any more */
+	/*
+	 * With an error: nothing was changed, for this entry has said so before. Who is answered
+	 * with the error relies on it, although it may stand here alone.
+	 */
+	bool stands;
 };
 
 enum index_applied {
@@ -102,7 +107,8 @@ int index_entry_apply(struct index_db *db, const struct index_entry *entry,
 		      const struct index_file *file, enum index_applied *how, bool *garbage);
 
 /**
- * index_entry_join - a peer has made @object of the parts of an upload, in this order.
+ * index_entry_join - a peer has made @object of the parts of an upload, in this order; none: it
+ * does not know any more of which.
  *
  * *here: every part was here in exactly that version, and their files are the object's now; or it
  * was complete before, or has no bytes. Else it is away. The upload is gone afterwards, with the

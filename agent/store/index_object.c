@@ -19,16 +19,30 @@ void index_found_free(struct index_found *found)
 	found->files = NULL;
 }
 
-/* *live: what is named by @change is there. -ESTALE: what is known of it is not older. */
-static int look(struct index_db *db, const struct index_change *change, bool *live)
+/*
+ * *ours: what is known of what @change names; its version is 0 when nothing is. -ESTALE: it is not
+ * older.
+ */
+static int look(struct index_db *db, const struct index_change *change, struct index_entry *ours)
 {
-	struct index_entry ours;
-	int err = index_row_peek(db, &change->entry.name, &ours);
+	int err = index_row_peek(db, &change->entry.name, ours);
 
-	*live = !err && !ours.gone;
+	if (err)
+		*ours = (struct index_entry){.gone = true};
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	return ours.version < change->entry.version ? 0 : -ESTALE;
+	return ours->version < change->entry.version ? 0 : -ESTALE;
+}
+
+/* It was as it is asked for already. */
+static int stand(struct index_change *change, const struct index_entry *ours, int err)
+{
+	if (ours->version) {
+		index_entry_free(&change->entry);
+		change->entry = *ours;
+		change->stands = true;
+	}
+	return err;
 }
 
 static int decide(struct index_db *db, struct index_change *change, const struct index_file *file,
@@ -52,22 +66,23 @@ int index_bucket_live(struct index_db *db, const char *bucket)
 
 int index_bucket_create(struct index_db *db, struct index_change *change)
 {
-	bool live, garbage;
-	int err = look(db, change, &live);
+	struct index_entry ours;
+	bool garbage;
+	int err = look(db, change, &ours);
 
-	if (live)
-		return -EEXIST;
+	if (!ours.gone)
+		return stand(change, &ours, -EEXIST);
 	return err ? err : decide(db, change, NULL, &garbage);
 }
 
 /* Of what is there a tombstone, with what it entails. */
 static int end(struct index_db *db, struct index_change *change, bool *garbage)
 {
-	bool live;
-	int err = look(db, change, &live);
+	struct index_entry ours;
+	int err = look(db, change, &ours);
 
-	if (!live)
-		return err && err != -ESTALE ? err : -ENOENT;
+	if (ours.gone && (!err || err == -ESTALE))
+		return stand(change, &ours, -ENOENT);
 	change->entry.gone = true;
 	return err ? err : decide(db, change, NULL, garbage);
 }
@@ -86,10 +101,10 @@ int index_object_put(struct index_db *db, struct index_change *change,
 		     const struct index_file *file, bool *garbage)
 {
 	int err = index_bucket_live(db, change->entry.name.bucket);
-	bool live;
+	struct index_entry ours;
 
 	if (!err)
-		err = look(db, change, &live);
+		err = look(db, change, &ours);
 	return err ? err : decide(db, change, file, garbage);
 }
 

@@ -32,10 +32,11 @@ void index_found_free(struct index_found *found);
 /** index_bucket_live - 0 when it is there, -ENOENT when not. */
 int index_bucket_live(struct index_db *db, const char *bucket);
 
-/** index_bucket_create - -EEXIST when it is there. */
+/** index_bucket_create - -EEXIST when it is there, which `stands`. */
 int index_bucket_create(struct index_db *db, struct index_change *change);
 
-/** index_bucket_delete - -ENOENT; -ENOTEMPTY. Its uploads end. *garbage: files may be removed. */
+/** index_bucket_delete - -ENOENT, its tombstone `stands`; -ENOTEMPTY. Its uploads end. *garbage:
+ * files may be removed. */
 int index_bucket_delete(struct index_db *db, struct index_change *change, bool *garbage);
 
 /**
@@ -46,7 +47,7 @@ int index_bucket_delete(struct index_db *db, struct index_change *change, bool *
 int index_object_put(struct index_db *db, struct index_change *change,
 		     const struct index_file *file, bool *garbage);
 
-/** index_object_remove - -ENOENT when it is not there. */
+/** index_object_remove - -ENOENT when it is not there: its tombstone `stands`, if there is one. */
 int index_object_remove(struct index_db *db, struct index_change *change, bool *garbage);
 
 /** index_object_find - 0 and @found, or a negative errno and nothing to free. */

@@ -76,26 +76,25 @@ static int from_hex(const char *hex, unsigned char md5[MD5_BYTES])
 	unsigned int byte;
 	size_t i;
 
+	if (strlen(hex) != MD5_HEX || strspn(hex, "0123456789abcdefABCDEF") != MD5_HEX)
+		return -EINVAL;
 	for (i = 0; i < MD5_BYTES; i++) {
 		if (sscanf(hex + 2 * i, "%2x", &byte) != 1) /* NOLINT(cert-err34-c): two digits */
-			return -EBADMSG;
+			return -EINVAL;
 		md5[i] = (unsigned char)byte;
 	}
 	return 0;
 }
 
-/* The part that @asked names, as *ref and in @md5. */
+/* The part with that name and @etag, as *ref. */
 static int check_part(struct index_db *db, const struct index_name *name, const char *etag,
-		      struct index_part_ref *ref, EVP_MD_CTX *md5)
+		      struct index_part_ref *ref)
 {
-	unsigned char digest[MD5_BYTES];
 	struct index_entry part;
 	int err = index_row_peek(db, name, &part);
 
 	if (err == -ENOENT || (!err && strcmp(part.etag, etag) != 0))
 		return -EINVAL;
-	if (!err)
-		err = from_hex(part.etag, digest);
 	if (err)
 		return err;
 	*ref = (struct index_part_ref){
@@ -103,11 +102,11 @@ static int check_part(struct index_db *db, const struct index_name *name, const 
 		.version = part.version,
 		.size_bytes = part.size_bytes,
 	};
-	return EVP_DigestUpdate(md5, digest, sizeof(digest)) ? 0 : -ENOMEM;
+	return 0;
 }
 
 static int check_parts(struct index_db *db, struct index_change *change,
-		       const struct store_part *parts, EVP_MD_CTX *md5)
+		       const struct store_part *parts)
 {
 	struct index_name name = change->entry.name;
 	size_t i;
@@ -121,7 +120,7 @@ static int check_parts(struct index_db *db, struct index_change *change,
 		if (parts[i].number <= name.number)
 			return -EINVAL;
 		name.number = parts[i].number;
-		err = check_part(db, &name, parts[i].etag, &change->parts[i], md5);
+		err = check_part(db, &name, parts[i].etag, &change->parts[i]);
 		if (err)
 			return err;
 		change->entry.size_bytes += change->parts[i].size_bytes;
@@ -129,17 +128,32 @@ static int check_parts(struct index_db *db, struct index_change *change,
 	return 0;
 }
 
+static int digest_parts(const struct store_part *parts, size_t part_count, EVP_MD_CTX *md5)
+{
+	unsigned char digest[MD5_BYTES];
+	size_t i;
+	int err;
+
+	if (!md5 || !EVP_DigestInit_ex(md5, EVP_md5(), NULL))
+		return -ENOMEM;
+	for (i = 0; i < part_count; i++) {
+		err = from_hex(parts[i].etag, digest);
+		if (err)
+			return err;
+		if (!EVP_DigestUpdate(md5, digest, sizeof(digest)))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
 /* As S3 has it: the MD5 of the parts' MD5s, and how many they are. */
-static int add_up(struct index_db *db, struct index_change *change, const struct store_part *parts)
+static int add_up(char etag[STORE_ETAG_BYTES], const struct store_part *parts, size_t part_count)
 {
 	unsigned char digest[EVP_MAX_MD_SIZE];
 	EVP_MD_CTX *md5 = EVP_MD_CTX_new();
-	char *etag = change->entry.etag;
-	int err = -ENOMEM;
+	int err = digest_parts(parts, part_count, md5);
 	size_t i;
 
-	if (md5 && EVP_DigestInit_ex(md5, EVP_md5(), NULL))
-		err = check_parts(db, change, parts, md5);
 	if (!err && !EVP_DigestFinal_ex(md5, digest, NULL))
 		err = -ENOMEM;
 	EVP_MD_CTX_free(md5);
@@ -147,7 +161,7 @@ static int add_up(struct index_db *db, struct index_change *change, const struct
 		return err;
 	for (i = 0; i < MD5_BYTES; i++)
 		snprintf(etag + 2 * i, 3, "%02x", digest[i]);
-	snprintf(etag + MD5_HEX, STORE_ETAG_BYTES - MD5_HEX, "-%zu", change->part_count);
+	snprintf(etag + MD5_HEX, STORE_ETAG_BYTES - MD5_HEX, "-%zu", part_count);
 	return 0;
 }
 
@@ -170,24 +184,20 @@ static int take_meta(struct index_db *db, struct index_change *change)
 	return 0;
 }
 
-/*
- * It has been completed already, and whoever asks has not heard that a majority has it: the same
- * change once more, so that the peers are asked once more.
- */
-static int find_completed(struct index_db *db, struct index_change *change)
+/* There is no such upload. Has it become this object? */
+static int complete_again(struct index_db *db, struct index_change *change,
+			  const struct store_part *parts, size_t part_count)
 {
-	struct index_name name = change->entry.name;
-	struct index_entry upload, object;
+	char etag[STORE_ETAG_BYTES];
+	struct index_entry object;
 	int err;
 
-	name.kind = INDEX_UPLOAD;
-	name.upload = change->upload;
-	err = index_row_peek(db, &name, &upload);
-	if (!err)
-		err = index_entry_find(db, &change->entry.name, &object);
+	if (add_up(etag, parts, part_count))
+		return -ENOENT;
+	err = index_entry_find(db, &change->entry.name, &object);
 	if (err)
 		return err;
-	if (!upload.gone || object.gone || object.version != upload.version) {
+	if (object.gone || strcmp(object.etag, etag) != 0 || object.version <= change->upload) {
 		index_entry_free(&object);
 		return -ENOENT;
 	}
@@ -203,7 +213,7 @@ int index_upload_complete(struct index_db *db, struct index_change *change,
 	int err = take_meta(db, change);
 
 	if (err == -ENOENT)
-		return find_completed(db, change);
+		return complete_again(db, change, parts, part_count);
 	if (!err)
 		err = look(db, change);
 	if (err)
@@ -212,7 +222,9 @@ int index_upload_complete(struct index_db *db, struct index_change *change,
 	if (!change->parts)
 		return -ENOMEM;
 	change->part_count = part_count;
-	err = add_up(db, change, parts);
+	err = check_parts(db, change, parts);
+	if (!err)
+		err = add_up(change->entry.etag, parts, part_count);
 	if (!err)
 		err = index_entry_join(db, &change->entry, change->upload, change->parts,
 				       part_count, &how, &here, garbage);

@@ -26,8 +26,9 @@ int index_part_put(struct index_db *db, struct index_change *change, const struc
  *
  * Their files change hands: nothing is copied. Asked for: the object's name, version and time, and
  * change->upload; size, etag, metadata and parts are filled in. Should a part's bytes be away, the
- * object is. Completed before, and not replaced since: the object as it is. -EINVAL: a part is
- * missing, has another etag, or they do not ascend.
+ * object is. -EINVAL: a part is missing, has another etag, or they do not ascend. -ENOENT: there is
+ * no such upload; but when the object is what these parts make, it was completed before, and
+ * @change is that again, but for its parts.
  */
 int index_upload_complete(struct index_db *db, struct index_change *change,
 			  const struct store_part *parts, size_t part_count, bool *garbage);

@@ -65,7 +65,7 @@ static const struct quorum_ops ops = {
 	.known_lsn = known_lsn,
 };
 
-static struct mirror_member *member_of(struct mirror *mirror, const struct roster_peer *peer)
+struct mirror_member *mirror_member_of(struct mirror *mirror, const struct roster_peer *peer)
 {
 	return peer && peer->index < mirror->member_count ? &mirror->members[peer->index] : NULL;
 }
@@ -146,18 +146,10 @@ void mirror_turn_away(struct mirror *mirror, const struct roster_peer *peer)
 
 void mirror_greet(struct mirror *mirror, const struct roster_peer *peer)
 {
-	struct mirror_member *member = member_of(mirror, peer);
+	struct mirror_member *member = mirror_member_of(mirror, peer);
 
 	if (member && member->timer.armed)
 		loop_arm(mirror->loop, &member->timer, loop_now_ns(mirror->loop));
-}
-
-void mirror_read_by(struct mirror *mirror, const struct roster_peer *peer, uint64_t lsn)
-{
-	struct mirror_member *member = member_of(mirror, peer);
-
-	if (member)
-		member->their_lsn = lsn;
 }
 
 void mirror_progress(const struct mirror *mirror, struct mirror_progress *progress)

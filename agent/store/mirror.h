@@ -41,7 +41,8 @@ int mirror_open(struct mirror **mirror, const struct mirror_options *options);
 /**
  * mirror_close - let go of everything: before the store and the calls are closed. NULL is allowed.
  *
- * What the engine still waits for ends when the store is closed.
+ * What the engine still waits for ends when the store is closed: close it before the loop runs on,
+ * for from here on the engine is alone. Not from inside a callback of the store.
  */
 void mirror_close(struct mirror *mirror);
 

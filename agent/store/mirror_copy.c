@@ -20,6 +20,19 @@
 #include "store/mirror_entry.h"
 #include "store/mirror_inner.h"
 
+/*
+ * What all copies together may have on the way to one peer; its drive may hang. But one needs so
+ * much that it goes on at all: what the peer need not tell us of yet, and what is to be sent.
+ */
+enum {
+	WINDOWS_BYTES = 32 << 20,
+	WINDOW_BYTES_MIN = REPLICA_TELL_BYTES + STORE_CHUNK_BYTES,
+};
+
+_Static_assert((size_t)MIRROR_COPIES_MAX *WINDOW_BYTES_MIN + WINDOWS_BYTES <=
+		       MIRROR_SERVED_BYTES_MAX,
+	       "a peer would have to refuse some of it");
+
 struct quorum_copy {
 	LIST_ENTRY(quorum_copy) entry;
 	struct mirror *mirror;
@@ -42,7 +55,12 @@ struct quorum_copy {
 
 static void free_copy(struct loop_task *task)
 {
-	free(LOOP_OWNER(task, struct quorum_copy, free_task));
+	struct quorum_copy *copy = LOOP_OWNER(task, struct quorum_copy, free_task);
+
+	if (copy->look.queued)
+		loop_reap(copy->mirror->loop, task);
+	else
+		free(copy);
 }
 
 /* Callbacks of replicas may be on the stack, and a look be due: its memory goes a little later. */
@@ -78,13 +96,23 @@ static unsigned int count_from(const struct quorum_copy *copy, enum replica_stat
 	return count;
 }
 
+static bool is_roomy(const struct quorum_copy *copy, size_t i)
+{
+	size_t share = WINDOWS_BYTES / copy->mirror->copy_count;
+
+	if (share > REPLICA_WINDOW_BYTES)
+		share = REPLICA_WINDOW_BYTES;
+	return replica_has_room(copy->replicas[i],
+				share > WINDOW_BYTES_MIN ? share : WINDOW_BYTES_MIN);
+}
+
 static unsigned int count_roomy(const struct quorum_copy *copy)
 {
 	unsigned int count = 0;
 	size_t i;
 
 	for (i = 0; i < copy->count; i++)
-		count += is_live(copy->replicas[i]) && replica_has_room(copy->replicas[i]);
+		count += is_live(copy->replicas[i]) && is_roomy(copy, i);
 	return count;
 }
 
@@ -116,13 +144,25 @@ static void send_commits(struct quorum_copy *copy)
 	}
 }
 
-static void tell_kept(struct quorum_copy *copy)
+/* Who has a clock that cannot be knows nothing that could be relied on. */
+static void observe_clocks(struct quorum_copy *copy)
 {
+	struct dir *dir = copy->mirror->dir;
 	size_t i;
 
 	for (i = 0; i < copy->count; i++)
-		if (replica_state(copy->replicas[i]) == REPLICA_KEPT)
-			dir_observe(copy->mirror->dir, replica_clock(copy->replicas[i]));
+		if (replica_state(copy->replicas[i]) == REPLICA_KEPT &&
+		    dir_observe(dir, replica_clock(copy->replicas[i])))
+			replica_leave(copy->replicas[i]);
+}
+
+static void tell_kept(struct quorum_copy *copy)
+{
+	observe_clocks(copy);
+	if (count_from(copy, REPLICA_KEPT) < copy->mirror->needed) {
+		loop_defer(copy->mirror->loop, &copy->look);
+		return;
+	}
 	copy->kept_told = true;
 	copy->events->kept(copy->ctx);
 }
@@ -200,7 +240,7 @@ static bool leave_laggards(struct quorum_copy *copy)
 	size_t i;
 
 	for (i = 0; i < copy->count; i++) {
-		if (!is_live(copy->replicas[i]) || replica_has_room(copy->replicas[i]))
+		if (!is_live(copy->replicas[i]) || is_roomy(copy, i))
 			continue;
 		moved = moved || has_moved(copy, i);
 		if (enough && !has_moved(copy, i))

@@ -10,6 +10,9 @@
 #include <string.h>
 #include "store/mirror_entry.h"
 
+/* The end of the year 9999: what comes later cannot be written down. */
+#define MODIFIED_MS_MAX UINT64_C(253402300799999)
+
 static ProtobufCBinaryData bytes_of(const char *text, size_t bytes)
 {
 	return (ProtobufCBinaryData){.len = bytes, .data = (uint8_t *)(uintptr_t)text};
@@ -63,6 +66,24 @@ int mirror_entry_read_name(struct index_name *name, const Knell__V1__Entry *mess
 	return name->bucket[0] && (name->key[0] || name->kind == INDEX_BUCKET) ? 0 : -EINVAL;
 }
 
+/* Of MD5s: it goes into heads and XML as it is. */
+static bool is_etag(const char *etag)
+{
+	return strlen(etag) < STORE_ETAG_BYTES && !etag[strspn(etag, "0123456789abcdef-")];
+}
+
+/* Names and values, each with its end: whoever reads them goes from end to end. */
+static bool is_meta(const ProtobufCBinaryData *meta)
+{
+	size_t i, ends = 0;
+
+	if (!meta->len)
+		return true;
+	for (i = 0; i < meta->len; i++)
+		ends += !meta->data[i];
+	return meta->len <= STORE_META_BYTES_MAX && !meta->data[meta->len - 1] && ends % 2 == 0;
+}
+
 int mirror_entry_read(struct index_entry *entry, const Knell__V1__Entry *message)
 {
 	int err;
@@ -72,9 +93,9 @@ int mirror_entry_read(struct index_entry *entry, const Knell__V1__Entry *message
 	if (err)
 		return err;
 	if (!message->version || message->version > INT64_MAX ||
-	    message->size_bytes > STORE_OBJECT_BYTES_MAX || message->modified_ms > INT64_MAX ||
-	    strlen(message->etag) >= sizeof(entry->etag) ||
-	    message->meta.len > STORE_META_BYTES_MAX)
+	    message->size_bytes > STORE_OBJECT_BYTES_MAX ||
+	    message->modified_ms > MODIFIED_MS_MAX || !is_etag(message->etag) ||
+	    !is_meta(&message->meta))
 		return -EINVAL;
 	entry->version = message->version;
 	entry->gone = message->gone;

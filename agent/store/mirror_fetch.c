@@ -4,7 +4,8 @@
  *
  * Room: store.
  *
- * Happy path: a peer is asked for a range of exactly this version, and its bytes are put together.
+ * Happy path: a peer is asked for a range of exactly this version, and its bytes are put together;
+ * one whose program answers late only when the others have not got them.
  * Failure modes: it has not got it, dies, does not answer, or says too little or too much: the next
  * one is asked from the beginning of the range; when none is left: -EAGAIN.
  */
@@ -23,7 +24,7 @@ struct mirror_fetching {
 	struct mirror *mirror;
 	struct quorum_wait *wait;
 	struct call *call;
-	size_t member; /* the next to ask */
+	size_t place; /* of the next to ask: all once, then those who answer late */
 	uint8_t *request;
 	size_t request_bytes;
 	uint8_t *to;
@@ -92,13 +93,15 @@ static int ask_next(struct mirror_fetching *fetching)
 		.timeout_ns = MIRROR_STALL_NS,
 	};
 	const struct mirror_member *member;
+	bool late;
 
 	fetching->got = 0;
 	fetching->wrong = false;
-	while (fetching->member < mirror->member_count) {
-		member = &mirror->members[fetching->member++];
+	while (fetching->place < 2 * mirror->member_count) {
+		late = fetching->place >= mirror->member_count;
+		member = &mirror->members[fetching->place++ % mirror->member_count];
 		request.peer = member->peer;
-		if (mirror_is_up(member) &&
+		if (mirror_is_up(member) && late == (member->peer->state == VERDICT_DEGRADED) &&
 		    !call_start(mirror->calls, &request, &callbacks, fetching, &fetching->call))
 			return 0;
 	}

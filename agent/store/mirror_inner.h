@@ -34,6 +34,19 @@ enum { MIRROR_COPIES_MAX = HTTP2_STREAMS_MAX };
 /* The journal of a peer is read that often when nothing else asks for it. */
 #define MIRROR_JOURNAL_NS UINT64_C(1000000000)
 
+/* Of one page of a journal. */
+enum { MIRROR_PAGE_ENTRIES = 1000, MIRROR_PAGE_BYTES = 1 << 20 };
+/*
+ * What one peer may have us keep in memory, however it behaves. One that keeps to the rules asks
+ * for one page at a time, and for another one after a question of its own came to nothing; has a
+ * change on each stream; and has no more bytes on the way than its windows allow.
+ */
+enum {
+	MIRROR_SERVED_PAGES_MAX = 4,
+	MIRROR_SERVED_CHANGES_MAX = 2 * HTTP2_STREAMS_MAX,
+	MIRROR_SERVED_BYTES_MAX = 96 << 20,
+};
+
 /* Questions that wait for a peer's journal to be read. */
 struct mirror_ticket {
 	TAILQ_ENTRY(mirror_ticket) entry;
@@ -58,6 +71,9 @@ struct mirror_member {
 	void *reply;
 	struct mirror_tickets now, next; /* served by the round under way; by the one after it */
 	struct timer timer;
+	/* What it has asked us, and not been answered yet. */
+	unsigned int served_pages, served_changes;
+	size_t served_bytes; /* that the drive has not taken */
 };
 
 LIST_HEAD(mirror_catches, mirror_catch);
@@ -73,6 +89,7 @@ struct mirror_repair {
 	size_t page_next;
 	bool handing_out;
 	bool again;	    /* more may be away by now */
+	bool alone;	    /* nobody can be asked: the rest of the list is for later */
 	uint64_t after_lsn; /* the journal was looked through up to here */
 	uint64_t away_count, away_bytes;
 	uint64_t mended_count, mended_bytes, failed_count;
@@ -97,6 +114,9 @@ struct mirror {
 	bool closing;
 };
 
+/** mirror_member_of - NULL when @peer keeps no objects with us. */
+struct mirror_member *mirror_member_of(struct mirror *mirror, const struct roster_peer *peer);
+
 /** mirror_is_up - worth asking: not silent, as far as the verdicts say. */
 bool mirror_is_up(const struct mirror_member *member);
 
@@ -107,9 +127,6 @@ bool mirror_is_up(const struct mirror_member *member);
  * repair, and nothing piles up before them.
  */
 size_t mirror_pick(const struct mirror *mirror, const struct roster_peer *peers[MIRROR_PEERS_MAX]);
-
-/** mirror_read_by - @peer has taken our journal up to @lsn. */
-void mirror_read_by(struct mirror *mirror, const struct roster_peer *peer, uint64_t lsn);
 
 /* ---- the parts; as in quorum.h ---- */
 

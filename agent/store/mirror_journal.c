@@ -11,7 +11,9 @@
  *
  * Failure modes:
  * - The peer dies or does not answer: who waited is told, the next round begins where this ended.
- * - Its drive is another than before: read from the beginning.
+ * - Its drive is another than before: read from the beginning. So it is when its journal is shorter
+ * than what was read of it: somebody has put an old copy of the drive back.
+ * - It says what makes no sense: as if it had not answered.
  * - Our own index fails: as if the peer had not answered.
  */
 #include <errno.h>
@@ -185,12 +187,17 @@ static void ask_how_far(struct mirror_member *member)
 
 static int read_entries(struct mirror_page *page, const Knell__V1__JournalReply *reply)
 {
+	struct dir *dir = page->call.dir;
 	struct index_entry *entry;
 	int err = 0;
 
 	for (; page->count < reply->n_entries && !err; page->count++) {
 		entry = &page->entries[page->count];
 		err = mirror_entry_read(entry, reply->entries[page->count]);
+		if (!err)
+			err = dir_observe(dir, entry->version);
+		if (!err && entry->lsn <= page->lsn)
+			err = -EPROTO;
 		/* Of whoever has it, the bytes are elsewhere as yet. */
 		entry->away = !entry->gone && entry->size_bytes &&
 			      (entry->name.kind == INDEX_OBJECT || entry->name.kind == INDEX_PART);
@@ -205,16 +212,25 @@ static void take(struct mirror_member *member, const Knell__V1__JournalReply *re
 	int err;
 
 	if (!reply->n_entries && !reply->more) {
-		member->seen_lsn = reply->last_lsn;
-		end_round(member, 0);
+		err = reply->last_lsn < member->seen_lsn ? -EPROTO : 0;
+		member->seen_lsn = err ? 0 : reply->last_lsn;
+		end_round(member, err);
+		return;
+	}
+	if (!reply->n_entries || reply->n_entries > MIRROR_PAGE_ENTRIES) {
+		end_round(member, -EPROTO);
 		return;
 	}
 	page = new_page(member, reply->n_entries);
+	if (page)
+		page->lsn = member->seen_lsn;
 	err = page ? read_entries(page, reply) : -ENOMEM;
-	if (err || page->lsn <= member->seen_lsn) {
+	if (!err && page->lsn > reply->last_lsn)
+		err = -EPROTO;
+	if (err) {
 		if (page)
 			free_page(page);
-		end_round(member, err ? err : -EPROTO);
+		end_round(member, err);
 		return;
 	}
 	page->more = reply->more;
@@ -240,10 +256,10 @@ static void on_end(void *ctx, enum grpc_status status, const char *words)
 	member->asking = NULL;
 	member->reply = NULL;
 	if (status != GRPC_OK || !reply || strlen(reply->drive) >= sizeof(member->drive) ||
-	    !reply->drive[0] || reply->clock > INT64_MAX) {
+	    !reply->drive[0] || reply->last_lsn > INT64_MAX ||
+	    dir_observe(member->mirror->dir, reply->clock)) {
 		end_round(member, -EAGAIN);
 	} else {
-		dir_observe(member->mirror->dir, reply->clock);
 		member->last_lsn = reply->last_lsn;
 		if (strcmp(reply->drive, member->drive)) {
 			snprintf(member->drive, sizeof(member->drive), "%s", reply->drive);

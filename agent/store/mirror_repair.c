@@ -8,7 +8,7 @@
  * range by range, no faster than REPAIR_BYTES_PER_S, kept like any upload, and their file is given
  * to the entry. Failure modes:
  * - Nobody has it now, or the drive has no room: passed over, and tried again when the list is
- *   through, after a pause.
+ *   through, after a pause. Nobody can be asked at all: the pause comes at once.
  * - It was replaced meanwhile: what was fetched is dropped.
  * - The agent dies: the list is in the index, the half-fetched file is recovery's to remove.
  */
@@ -205,10 +205,26 @@ static const struct dir_file_events file_events = {
 	.kept = on_kept,
 };
 
+/* What nobody has takes no room on the drive. */
+static int begin_file(struct mirror_mending *mending)
+{
+	int err;
+
+	if (mending->file)
+		return 0;
+	err = dir_file_begin(mending->mirror->dir, &file_events, mending, mending->entry.size_bytes,
+			     &mending->file);
+	if (!err)
+		dir_file_open(mending->file);
+	return err;
+}
+
 static void on_fetched(struct quorum_wait *wait, int err)
 {
 	struct mirror_mending *mending = LOOP_OWNER(wait, struct mirror_mending, wait);
 
+	if (!err)
+		err = begin_file(mending);
 	if (err)
 		end_mending(mending, false);
 	else
@@ -219,9 +235,11 @@ static void on_pace(struct timer *timer)
 {
 	struct mirror_mending *mending = LOOP_OWNER(timer, struct mirror_mending, pace);
 
-	if (mirror_fetch(&mending->mirror->quorum, &mending->entry.name, mending->entry.version,
-			 mending->offset, mending->range, mending->range_bytes, &mending->wait))
-		end_mending(mending, false);
+	if (!mirror_fetch(&mending->mirror->quorum, &mending->entry.name, mending->entry.version,
+			  mending->offset, mending->range, mending->range_bytes, &mending->wait))
+		return;
+	mending->mirror->repair.alone = true;
+	end_mending(mending, false);
 }
 
 /* All mendings share one allowance. */
@@ -242,20 +260,15 @@ static void fetch_range(struct mirror_mending *mending)
 
 static void begin_mending(struct mirror_mending *mending, struct index_entry *entry)
 {
-	struct mirror *mirror = mending->mirror;
-
 	mending->entry = *entry;
 	memset(entry, 0, sizeof(*entry));
 	mending->offset = 0;
 	mending->busy = true;
 	mending->range = malloc(RANGE_BYTES);
-	if (!mending->range || dir_file_begin(mirror->dir, &file_events, mending,
-					      mending->entry.size_bytes, &mending->file)) {
+	if (mending->range)
+		fetch_range(mending);
+	else
 		end_mending(mending, false);
-		return;
-	}
-	dir_file_open(mending->file);
-	fetch_range(mending);
 }
 
 /* ---- what is missing ---- */
@@ -362,6 +375,8 @@ static void go_on(struct mirror *mirror)
 	/* A mending that fails at once comes back here. */
 	if (repair->handing_out)
 		return;
+	if (repair->alone)
+		repair->page_next = repair->page.count;
 	repair->handing_out = true;
 	while ((idle = find_idle(mirror, &any_busy)) && repair->page_next < repair->page.count) {
 		repair->after_lsn = repair->page.entries[repair->page_next].lsn;
@@ -372,8 +387,11 @@ static void go_on(struct mirror *mirror)
 		return;
 	index_feed_free(&repair->page);
 	repair->page_next = 0;
-	if (!repair->listing && !mirror->closing)
+	if (repair->alone)
+		try_again_later(mirror);
+	else if (!repair->listing && !mirror->closing)
 		list(mirror);
+	repair->alone = false;
 }
 
 static void on_time(struct timer *timer)

@@ -9,7 +9,7 @@
  * - Too few are up, or make it: -EAGAIN. It may still come into force: this node has it, and its
  *   journal tells it to all.
  * - An object was made of parts that a peer has not got: the peer takes the entry, but has not got
- *   the bytes, and does not count.
+ *   the bytes, and does not count. Nor do we, if they are not here: then it takes one peer more.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -32,7 +32,7 @@ struct mirror_telling {
 	struct quorum_wait *wait; /* NULL: forgotten, or told */
 	struct told told[MIRROR_PEERS_MAX];
 	size_t count;
-	unsigned int open, well;
+	unsigned int needed, open, well;
 };
 
 static void free_telling(struct mirror_telling *telling)
@@ -78,15 +78,14 @@ static void on_end(void *ctx, enum grpc_status status, const char *words)
 {
 	struct told *told = ctx;
 	struct mirror_telling *telling = told->telling;
-	unsigned int needed = telling->mirror->needed;
 
 	(void)words;
 	told->call = NULL;
 	telling->open--;
 	telling->well += status == GRPC_OK && told->here;
-	if (telling->well >= needed)
+	if (telling->well >= telling->needed)
 		finish(telling, 0);
-	else if (telling->well + telling->open < needed)
+	else if (telling->well + telling->open < telling->needed)
 		finish(telling, -EAGAIN);
 	if (!telling->open)
 		free_telling(telling);
@@ -158,11 +157,14 @@ int mirror_tell(struct quorum *quorum, const struct index_change *change, struct
 	request.message = bytes;
 	telling->mirror = mirror;
 	telling->wait = wait;
+	telling->needed = mirror->needed + change->entry.away;
+	if (change->entry.away)
+		mirror_repair_soon(mirror);
 	LIST_INSERT_HEAD(&mirror->tells, telling, entry);
 	start(telling, &request);
 	free(bytes);
 	/* Whoever was told has it; that is no harm. */
-	if (telling->open < mirror->needed) {
+	if (telling->open < telling->needed) {
 		telling->wait = NULL;
 		if (!telling->open)
 			free_telling(telling);

@@ -121,11 +121,10 @@ int replica_send(struct replica *replica, struct replica_message *message)
 	return 0;
 }
 
-bool replica_has_room(const struct replica *replica)
+bool replica_has_room(const struct replica *replica, size_t window_bytes)
 {
 	return STAILQ_EMPTY(&replica->waiting) &&
-	       replica->sent_bytes - replica->taken_bytes + STORE_CHUNK_BYTES <=
-		       REPLICA_WINDOW_BYTES;
+	       replica->sent_bytes - replica->taken_bytes + STORE_CHUNK_BYTES <= window_bytes;
 }
 
 /* ---- what the peer says ---- */
@@ -171,7 +170,7 @@ static void on_room(void *ctx)
 {
 	struct replica *replica = ctx;
 
-	if (flush(replica) == 0 && replica_has_room(replica))
+	if (flush(replica) == 0 && STAILQ_EMPTY(&replica->waiting))
 		replica->events->moved(replica->ctx, replica);
 }
 

@@ -27,6 +27,8 @@ enum replica_state {
 
 /* What the peer has not taken over yet; it keeps no more than that in memory. */
 enum { REPLICA_WINDOW_BYTES = 512 << 10 };
+/* When it has taken so much, it says so. */
+enum { REPLICA_TELL_BYTES = 128 << 10 };
 
 /* Bytes of protobuf that one message is; shared by the replicas that it goes to. */
 struct replica_message {
@@ -51,8 +53,10 @@ int replica_open(struct replica **replica, struct call_book *calls, const struct
 		 const struct replica_message *begin, const struct replica_events *events,
 		 void *ctx);
 
-/** replica_has_room - replica_send() of STORE_CHUNK_BYTES is welcome. */
-bool replica_has_room(const struct replica *replica);
+/** replica_has_room - replica_send() of STORE_CHUNK_BYTES is welcome when no more than
+ * @window_bytes may be under way, REPLICA_WINDOW_BYTES at most.
+ */
+bool replica_has_room(const struct replica *replica, size_t window_bytes);
 
 /** replica_send - the next message, in order; takes a share of it. 0 or -ENOMEM. */
 int replica_send(struct replica *replica, struct replica_message *message);

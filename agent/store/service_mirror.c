@@ -5,8 +5,9 @@
  * Room: store.
  *
  * Happy path: a question goes to the index, its answer to the peer. Failure modes: no such message:
- * INVALID_ARGUMENT; the index fails: its errno as a status; the peer is gone: what it wanted
- * changed is changed, and nobody is told.
+ * INVALID_ARGUMENT; the index fails: its errno as a status; the peer asks for more at once than any
+ * that keeps to the rules: UNAVAILABLE; the peer is gone: what it wanted changed is changed, and
+ * nobody is told.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -16,14 +17,16 @@
 #include "store/mirror_entry.h"
 #include "store/service_mirror_inner.h"
 
-/* Of one page of the journal. */
-enum { PAGE_ENTRIES = 1000, PAGE_BYTES = 1 << 20 };
+/* That an object was made of as many parts as there can be. */
+enum { CHANGE_BYTES_MAX = 256 << 10 };
 
 /* A call of the index on behalf of a peer. */
 struct service_mirror_call {
 	struct dir_call call; /* first */
 	struct service_mirror *service;
 	struct serve_call *asked; /* on the loop only; NULL: gone */
+	struct mirror_member *member;
+	unsigned int *served; /* where it is counted */
 	/* A change. */
 	struct index_change change;
 	enum index_applied how;
@@ -33,6 +36,12 @@ struct service_mirror_call {
 	bool known; /* the peer asks about the drive that we have */
 	struct index_feed_page page;
 };
+
+struct mirror_member *service_mirror_asker(const struct service_mirror *service,
+					   const struct serve_call *call)
+{
+	return mirror_member_of(service->mirror, serve_peer(call));
+}
 
 void service_mirror_refuse(struct serve_call *call, int err)
 {
@@ -45,6 +54,9 @@ void service_mirror_refuse(struct serve_call *call, int err)
 		break;
 	case -EAGAIN:
 		serve_finish(call, GRPC_UNAVAILABLE, "the drive is not ready");
+		break;
+	case -EBUSY:
+		serve_finish(call, GRPC_UNAVAILABLE, "too much is under way already");
 		break;
 	default:
 		serve_finish(call, GRPC_FAILED_PRECONDITION, strerror(-err));
@@ -85,9 +97,20 @@ static struct service_mirror_call *new_call(struct service_mirror *service,
 	return asked;
 }
 
+/* 0, or -EBUSY: the peer has @max of the kind under way. */
+static int count(struct service_mirror_call *asked, unsigned int *served, unsigned int max)
+{
+	if (*served >= max)
+		return -EBUSY;
+	asked->served = served;
+	return 0;
+}
+
 /* @asked NULL: memory is out. */
 static void submit(struct service_mirror_call *asked, struct serve_call *call, int err)
 {
+	unsigned int *served = asked ? asked->served : NULL;
+
 	if (!asked || err) {
 		if (asked)
 			free_call(asked);
@@ -99,6 +122,7 @@ static void submit(struct service_mirror_call *asked, struct serve_call *call, i
 		service_mirror_refuse(call, err);
 		return;
 	}
+	++*served;
 	asked->asked = call;
 	serve_watch(call, on_gone, asked);
 }
@@ -125,6 +149,7 @@ static void finish_change(struct dir_call *call, int err)
 	struct service_mirror_call *asked = LOOP_OWNER(call, struct service_mirror_call, call);
 	Knell__V1__ChangeReply reply = KNELL__V1__CHANGE_REPLY__INIT;
 
+	--*asked->served;
 	reply.here = asked->here || asked->how == INDEX_STALE;
 	if (!err && !reply.here)
 		mirror_repair_soon(asked->service->mirror);
@@ -167,6 +192,7 @@ static bool brings_bytes(const struct index_change *change)
 static void change(void *ctx, struct serve_call *call, const uint8_t *message, size_t bytes)
 {
 	struct service_mirror *service = ctx;
+	struct mirror_member *member = service_mirror_asker(service, call);
 	struct service_mirror_call *asked = new_call(service, run_change, finish_change);
 	Knell__V1__ChangeRequest *request =
 		message_read(&knell__v1__change_request__descriptor, message, bytes);
@@ -178,10 +204,12 @@ static void change(void *ctx, struct serve_call *call, const uint8_t *message, s
 		err = read_parts(&asked->change, request);
 	if (asked && !err && brings_bytes(&asked->change))
 		err = -EINVAL;
-	if (asked && !err) {
+	if (asked && !err)
+		err = count(asked, &member->served_changes, MIRROR_SERVED_CHANGES_MAX);
+	if (asked && !err)
+		err = dir_observe(service->mirror->dir, asked->change.entry.version);
+	if (asked)
 		asked->call.base.changes = true;
-		dir_observe(service->mirror->dir, asked->change.entry.version);
-	}
 	message_free(request);
 	submit(asked, call, err);
 }
@@ -192,8 +220,8 @@ static int run_journal(struct index_call *base, struct index_db *db)
 {
 	struct service_mirror_call *asked = LOOP_OWNER(base, struct service_mirror_call, call.base);
 
-	return index_feed(db, asked->after_lsn, asked->known ? PAGE_ENTRIES : 0, PAGE_BYTES,
-			  &asked->page);
+	return index_feed(db, asked->after_lsn, asked->known ? MIRROR_PAGE_ENTRIES : 0,
+			  MIRROR_PAGE_BYTES, &asked->page);
 }
 
 static void answer_journal(struct service_mirror_call *asked)
@@ -228,6 +256,11 @@ static void finish_journal(struct dir_call *call, int err)
 {
 	struct service_mirror_call *asked = LOOP_OWNER(call, struct service_mirror_call, call);
 
+	--*asked->served;
+	/* Beyond the end it has read another one: ours is an old copy that was put back. */
+	if (!err && asked->known)
+		asked->member->their_lsn =
+			asked->after_lsn <= asked->page.last_lsn ? asked->after_lsn : 0;
 	if (asked->asked && err)
 		service_mirror_refuse(asked->asked, err);
 	else if (asked->asked)
@@ -238,6 +271,7 @@ static void finish_journal(struct dir_call *call, int err)
 static void journal(void *ctx, struct serve_call *call, const uint8_t *message, size_t bytes)
 {
 	struct service_mirror *service = ctx;
+	struct mirror_member *member = service_mirror_asker(service, call);
 	struct service_mirror_call *asked = new_call(service, run_journal, finish_journal);
 	Knell__V1__JournalRequest *request =
 		message_read(&knell__v1__journal_request__descriptor, message, bytes);
@@ -246,11 +280,12 @@ static void journal(void *ctx, struct serve_call *call, const uint8_t *message, 
 
 	if (!err && !drive[0])
 		err = -EAGAIN;
+	if (asked && !err)
+		err = count(asked, &member->served_pages, MIRROR_SERVED_PAGES_MAX);
 	if (asked && !err) {
+		asked->member = member;
 		asked->known = !strcmp(request->drive, drive);
 		asked->after_lsn = asked->known ? request->after_lsn : 0;
-		if (asked->known)
-			mirror_read_by(service->mirror, serve_peer(call), request->after_lsn);
 	}
 	message_free(request);
 	submit(asked, call, err);
@@ -258,7 +293,10 @@ static void journal(void *ctx, struct serve_call *call, const uint8_t *message, 
 
 static const struct serve_method methods[] = {
 	{.path = "/knell.v1.Mirror/Write", .open = service_mirror_write, .peers_only = true},
-	{.path = "/knell.v1.Mirror/Change", .run = change, .peers_only = true},
+	{.path = "/knell.v1.Mirror/Change",
+	 .run = change,
+	 .peers_only = true,
+	 .request_bytes_max = CHANGE_BYTES_MAX},
 	{.path = "/knell.v1.Mirror/Journal", .run = journal, .peers_only = true},
 	{.path = "/knell.v1.Mirror/Read", .run = service_mirror_read, .peers_only = true},
 };

@@ -16,6 +16,10 @@ struct service_mirror {
 	struct mirror *mirror;
 };
 
+/** service_mirror_asker - the peer that asks. */
+struct mirror_member *service_mirror_asker(const struct service_mirror *service,
+					   const struct serve_call *call);
+
 /** service_mirror_refuse - end @call with what @err means to a peer. @call is gone. */
 void service_mirror_refuse(struct serve_call *call, int err);
 

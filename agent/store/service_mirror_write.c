@@ -11,7 +11,8 @@
  *   window lets through; the peer hears only of what was taken.
  * - The disk fails: the call ends with that.
  * - The peer is gone before the entry has come: nothing stays. After: the row is made.
- * - It says things in an order of its own: the call ends.
+ * - It says things in an order of its own, or no more without having said all: the call ends.
+ * - It does not read what it is told: it is told when it does, once, how it stands then.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,9 +20,6 @@
 #include "knell/v1/mirror.pb-c.h"
 #include "store/mirror_entry.h"
 #include "store/service_mirror_inner.h"
-
-/* So often a peer hears of what was taken: well within its window. */
-enum { TELL_BYTES = 128 << 10 };
 
 struct piece {
 	STAILQ_ENTRY(piece) entry;
@@ -34,13 +32,15 @@ struct taking;
 struct service_mirror_write {
 	struct service_mirror *service;
 	struct serve_call *call;
+	struct mirror_member *member; /* who sends */
 	struct dir_file *file;
 	struct index_name name;
 	STAILQ_HEAD(, piece) pieces; /* that the file has no room for yet */
 	size_t waiting_bytes;
 	uint64_t taken_bytes, told_bytes;
 	struct taking *taking; /* under way */
-	bool begun, keeping, kept;
+	bool begun, keeping, kept, applied;
+	bool owes; /* a reply that there was no room for */
 };
 
 /* Makes the row. Has the file until it is settled: the peer may be gone meanwhile. */
@@ -63,6 +63,7 @@ static void free_write(struct service_mirror_write *write)
 	}
 	if (write->taking)
 		write->taking->write = NULL;
+	write->member->served_bytes -= write->waiting_bytes;
 	dir_file_drop(write->file);
 	free(write);
 }
@@ -78,18 +79,19 @@ static void end(struct service_mirror_write *write, int err)
 		serve_finish(call, GRPC_OK, NULL);
 }
 
-static void reply(struct service_mirror_write *write, bool applied)
+static void reply(struct service_mirror_write *write)
 {
 	Knell__V1__WriteReply message = KNELL__V1__WRITE_REPLY__INIT;
 	int err;
 
 	message.taken_bytes = write->taken_bytes;
 	message.kept = write->kept;
-	message.applied = applied;
+	message.applied = write->applied;
 	message.clock = dir_clock(write->service->mirror->dir);
 	write->told_bytes = write->taken_bytes;
 	err = message_reply(write->call, &message.base);
-	if (err || applied)
+	write->owes = err == -ENOBUFS;
+	if (!write->owes && (err || write->applied))
 		end(write, err);
 }
 
@@ -114,6 +116,7 @@ static int take_pieces(struct service_mirror_write *write)
 		STAILQ_REMOVE_HEAD(&write->pieces, entry);
 		write->taken_bytes += piece->bytes;
 		write->waiting_bytes -= piece->bytes;
+		write->member->served_bytes -= piece->bytes;
 		free(piece);
 	}
 	return err == -ENOBUFS ? 0 : err;
@@ -129,8 +132,8 @@ static void on_room(void *ctx)
 		return;
 	}
 	keep_if_all(write);
-	if (write->taken_bytes - write->told_bytes >= TELL_BYTES)
-		reply(write, false);
+	if (write->taken_bytes - write->told_bytes >= REPLICA_TELL_BYTES)
+		reply(write);
 }
 
 static void on_failed(void *ctx, int err)
@@ -147,7 +150,7 @@ static void on_kept(void *ctx, int err)
 		return;
 	}
 	write->kept = true;
-	reply(write, false);
+	reply(write);
 }
 
 static const struct dir_file_events file_events = {
@@ -184,10 +187,11 @@ static void took_taking(struct dir_call *call, int err)
 	if (!write)
 		return;
 	write->taking = NULL;
+	write->applied = !err;
 	if (err)
 		end(write, err);
 	else
-		reply(write, true);
+		reply(write);
 }
 
 static bool is_same_name(const struct index_name *a, const struct index_name *b)
@@ -210,6 +214,8 @@ static int begin_taking(struct service_mirror_write *write, const Knell__V1__Ent
 	err = mirror_entry_read(&taking->entry, message);
 	taking->result = dir_file_result(write->file);
 	taking->result.settled = dir_shelf_settled(dir);
+	if (!err)
+		err = dir_observe(dir, taking->entry.version);
 	if (!err && (!is_same_name(&taking->entry.name, &write->name) || taking->entry.gone ||
 		     taking->entry.size_bytes != taking->result.size_bytes))
 		err = -EINVAL;
@@ -218,7 +224,6 @@ static int begin_taking(struct service_mirror_write *write, const Knell__V1__Ent
 		return err;
 	}
 	taking->entry.away = false;
-	dir_observe(dir, taking->entry.version);
 	taking->write = write;
 	taking->file = write->file;
 	err = dir_call_submit(&taking->call);
@@ -237,7 +242,7 @@ static int begin_file(struct service_mirror_write *write,
 	struct dir *dir = write->service->mirror->dir;
 	int err = mirror_entry_read_name(&write->name, begin->name);
 
-	if (err || write->begun)
+	if (err || write->begun || begin->expected_bytes > STORE_OBJECT_BYTES_MAX)
 		return -EINVAL;
 	if (write->name.kind != INDEX_OBJECT && write->name.kind != INDEX_PART)
 		return -EINVAL;
@@ -265,6 +270,8 @@ static int take_data(struct service_mirror_write *write, const ProtobufCBinaryDa
 		write->taken_bytes += data->len;
 	if (err != -ENOBUFS)
 		return err;
+	if (write->member->served_bytes + data->len > MIRROR_SERVED_BYTES_MAX)
+		return -EBUSY;
 	piece = malloc(sizeof(*piece) + data->len);
 	if (!piece)
 		return -ENOMEM;
@@ -272,6 +279,7 @@ static int take_data(struct service_mirror_write *write, const ProtobufCBinaryDa
 	memcpy(piece->data, data->data, data->len);
 	STAILQ_INSERT_TAIL(&write->pieces, piece, entry);
 	write->waiting_bytes += data->len;
+	write->member->served_bytes += data->len;
 	return 0;
 }
 
@@ -307,14 +315,25 @@ static void on_message(void *ctx, const uint8_t *bytes, size_t count)
 	message_free(request);
 	if (err)
 		end(write, err);
-	else if (write->taken_bytes - write->told_bytes >= TELL_BYTES)
-		reply(write, false);
+	else if (write->taken_bytes - write->told_bytes >= REPLICA_TELL_BYTES)
+		reply(write);
 }
 
-/* The peer says no more, and is told all the same. */
+/* The peer says no more: if all is said, it is told all the same. */
 static void on_end(void *ctx)
 {
-	(void)ctx;
+	struct service_mirror_write *write = ctx;
+
+	if (!write->taking && !write->applied)
+		end(write, -EINVAL);
+}
+
+static void on_reply_room(void *ctx)
+{
+	struct service_mirror_write *write = ctx;
+
+	if (write->owes)
+		reply(write);
 }
 
 static void on_gone(void *ctx)
@@ -325,6 +344,7 @@ static void on_gone(void *ctx)
 static const struct serve_stream_callbacks callbacks = {
 	.on_message = on_message,
 	.on_end = on_end,
+	.on_room = on_reply_room,
 	.gone = on_gone,
 };
 
@@ -339,6 +359,7 @@ void service_mirror_write(void *ctx, struct serve_call *call)
 	}
 	write->service = service;
 	write->call = call;
+	write->member = service_mirror_asker(service, call);
 	STAILQ_INIT(&write->pieces);
 	serve_stream(call, &callbacks, write);
 }

@@ -292,7 +292,11 @@ int store_list(struct store *store, struct store_list *list);
 int store_upload_begin(struct store *store, const char *bucket, const char *key,
 		       const struct store_meta *meta, struct store_upload_begin *begin);
 
-/** store_upload_complete - the parts named become the object, the others are removed. */
+/**
+ * store_upload_complete - the parts named become the object, the others are removed.
+ *
+ * Completed before, with the same parts, and not replaced since: 0 again.
+ */
 int store_upload_complete(struct store *store, const char *bucket, const char *key,
 			  const char *upload, struct store_upload_complete *complete);
 

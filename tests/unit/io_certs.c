@@ -88,6 +88,7 @@ void io_certs_make(char *dir)
 	other = issue("other ca", NULL, NULL, -2, 2);
 	save(dir, "a", issue("a", "DNS:a", &ca, -1, 1));
 	save(dir, "b", issue("ignored", "IP:127.0.0.1,DNS:b", &ca, -1, 1));
+	save(dir, "c", issue("c", "DNS:c", &ca, -1, 1));
 	save(dir, "cn", issue("cn", NULL, &ca, -1, 1));
 	save(dir, "address", issue("127.0.0.1", NULL, &ca, -1, 1));
 	save(dir, "expired", issue("a", "DNS:a", &ca, -2, -1));

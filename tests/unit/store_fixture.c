@@ -58,13 +58,11 @@ static void on_opened(void *ctx, int err, const char *why)
 	loop_stop(fixture->loop);
 }
 
-void fixture_open(struct fixture *fixture)
+void fixture_open_in(struct fixture *fixture, struct loop *loop)
 {
-	char why[200];
-
 	fixture->opened = 1;
+	fixture->loop = loop;
 	fixture->deadline = (struct timer){.fire = on_deadline};
-	ck_assert_msg(!loop_open(&fixture->loop, why, sizeof(why)), "%s", why);
 	ck_assert_int_eq(
 		dir_open(&fixture->store, fixture->loop, fixture->path, on_opened, fixture), 0);
 	loop_arm(fixture->loop, &fixture->deadline,
@@ -72,6 +70,15 @@ void fixture_open(struct fixture *fixture)
 	while (fixture->opened == 1 && fixture->deadline.armed)
 		ck_assert_int_eq(loop_run(fixture->loop), 0);
 	loop_disarm(fixture->loop, &fixture->deadline);
+}
+
+void fixture_open(struct fixture *fixture)
+{
+	struct loop *loop;
+	char why[200];
+
+	ck_assert_msg(!loop_open(&loop, why, sizeof(why)), "%s", why);
+	fixture_open_in(fixture, loop);
 }
 
 void fixture_close(struct fixture *fixture)

@@ -33,6 +33,8 @@ struct outcome {
 /* fixture_make - a fresh directory; fixture_open - an engine over it, and its recovery. */
 void fixture_make(struct fixture *fixture);
 void fixture_open(struct fixture *fixture);
+/* fixture_open_in - on a loop that the test has already, and closes itself. */
+void fixture_open_in(struct fixture *fixture, struct loop *loop);
 /* fixture_close - the engine and the loop; fixture_remove - the directory. */
 void fixture_close(struct fixture *fixture);
 void fixture_remove(struct fixture *fixture);

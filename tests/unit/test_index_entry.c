@@ -276,7 +276,11 @@ START_TEST(decisions_about_buckets_and_objects)
 	bool garbage = false;
 
 	ck_assert_int_eq(index_bucket_create(&fx.db, &change), 0);
+	change.entry.version = 12;
 	ck_assert_int_eq(index_bucket_create(&fx.db, &change), -EEXIST);
+	/* What stands is told with it. */
+	ck_assert(change.stands && change.entry.version == 10 && !change.entry.gone);
+	change = (struct index_change){0};
 	change.entry = object_entry("none", "k", 20, 100);
 	file = index_fixture_file(&fx, &change.entry);
 	ck_assert_int_eq(index_object_put(&fx.db, &change, &file, &garbage), -ENOENT);
@@ -290,11 +294,17 @@ START_TEST(decisions_about_buckets_and_objects)
 	ck_assert(change.entry.gone && garbage && index_fixture_is_garbage(&fx, 1));
 	change.entry.version = 40;
 	ck_assert_int_eq(index_object_remove(&fx.db, &change, &garbage), -ENOENT);
+	ck_assert(change.stands && change.entry.version == 30 && change.entry.gone);
+	change = (struct index_change){.entry = object_entry("c", "never", 40, 0)};
+	ck_assert_int_eq(index_object_remove(&fx.db, &change, &garbage), -ENOENT);
+	ck_assert(!change.stands);
 	change.entry = bucket_entry("c", 40);
 	ck_assert_int_eq(index_bucket_delete(&fx.db, &change, &garbage), 0);
 	ck_assert(change.entry.gone);
 	change.entry = bucket_entry("c", 50);
 	ck_assert_int_eq(index_bucket_delete(&fx.db, &change, &garbage), -ENOENT);
+	ck_assert(change.stands && change.entry.version == 40 && change.entry.gone);
+	change = (struct index_change){.entry = bucket_entry("c", 50)};
 	ck_assert_int_eq(index_bucket_create(&fx.db, &change), 0);
 }
 END_TEST
