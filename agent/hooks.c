@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include "hooks.h"
 #include "text/words.h"
@@ -209,6 +210,10 @@ void hooks_store(void *ctx, int err, const char *why)
 	if (err && err == node->store_err)
 		return;
 	node->store_err = err;
+	snprintf(node->self.store_why, sizeof(node->self.store_why), "%s",
+		 !err	  ? ""
+		 : why[0] ? why
+			  : strerror(-err));
 	if (err)
 		log_warning(&node->log, "cannot keep objects", "drive=%s reason=\"%s\"", drive,
 			    why[0] ? why : strerror(-err));

@@ -5,6 +5,7 @@
  * Room: agent. From memory: nothing here waits.
  */
 #include <errno.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 #include "peer/message.h"
@@ -65,11 +66,18 @@ static int add_views(const struct self *self, struct server *server)
 
 static int add_drives(const struct self *self, struct server *server)
 {
+	struct drive drive;
 	int err = 0;
 	size_t i;
 
-	for (i = 0; i < drives_count(self->drives) && !err; i++)
-		err = server_add_drive(server, drives_get(self->drives, i));
+	for (i = 0; i < drives_count(self->drives) && !err; i++) {
+		drive = *drives_get(self->drives, i);
+		if (!i && self->store_why[0] && drive.state == DRIVE_OK) {
+			drive.state = DRIVE_FAULTY;
+			memcpy(drive.reason, self->store_why, sizeof(drive.reason));
+		}
+		err = server_add_drive(server, &drive);
+	}
 	return as_far_as_it_fits(err);
 }
 

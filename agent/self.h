@@ -29,6 +29,8 @@ struct self {
 	uint64_t began_wall_s;
 	uint32_t cpus;
 	uint64_t memory_bytes;
+	/* Why the first drive keeps no objects, though it can be read; "": it does. */
+	char store_why[DRIVE_REASON_BYTES];
 };
 
 /** self_begin - the rooms are filled in: note the time, and what the host has. */

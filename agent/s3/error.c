@@ -113,7 +113,9 @@ static const struct s3_error_words table[S3_ERRORS] = {
 				   "The request signature that we calculated does not match the "
 				   "signature that you provided. Check your secret access key and "
 				   "signing method."},
-	[S3_SLOW_DOWN] = {503, "SlowDown", "Please reduce your request rate."},
+	[S3_SLOW_DOWN] = {503, "SlowDown",
+			  "Please try again: too much is asked at the moment, or too few nodes "
+			  "or drives can answer."},
 	[S3_STORAGE_FULL] = {507, "XKnellStorageFull", "There is no space left."},
 	[S3_TIME_TOO_SKEWED] = {403, "RequestTimeTooSkewed",
 				"The difference between the request time and the server's time is "

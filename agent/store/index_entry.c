@@ -450,7 +450,9 @@ int index_entry_join(struct index_db *db, const struct index_entry *object, uint
 		err = join_newer(db, &ours, object, *here, garbage);
 	else if (got)
 		err = mark_here(db, &ours);
-	if (!err)
+	/* Who does not know the parts must not be the end of them: they may be all that there is.
+	 */
+	if (!err && (count || *here))
 		err = end_upload(db, &name, object->version, object->modified_ms, garbage);
 	return err ? err : index_advance(db, 0, object->version);
 }

@@ -438,7 +438,7 @@ void mirror_copy_turn_away(struct mirror *mirror, const struct roster_peer *peer
 		for (i = 0; i < copy->count; i++)
 			if (replica_peer(copy->replicas[i]) == peer &&
 			    replica_state(copy->replicas[i]) < REPLICA_APPLIED)
-				replica_leave(copy->replicas[i]);
+				replica_lose(copy->replicas[i]);
 		look_soon(copy);
 	}
 }

@@ -215,6 +215,11 @@ void replica_leave(struct replica *replica)
 	end(replica, REPLICA_LEFT);
 }
 
+void replica_lose(struct replica *replica)
+{
+	end(replica, REPLICA_LOST);
+}
+
 enum replica_state replica_state(const struct replica *replica)
 {
 	return replica->state;

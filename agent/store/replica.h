@@ -64,6 +64,9 @@ int replica_send(struct replica *replica, struct replica_message *message);
 /** replica_leave - it holds the others up: end it as REPLICA_LEFT. */
 void replica_leave(struct replica *replica);
 
+/** replica_lose - its peer is silent: end it as REPLICA_LOST. */
+void replica_lose(struct replica *replica);
+
 enum replica_state replica_state(const struct replica *replica);
 const char *replica_state_name(enum replica_state state);
 const struct roster_peer *replica_peer(const struct replica *replica);
