@@ -107,6 +107,9 @@ static const char *const texts[SQL_COUNT] = {
 	[SQL_UPLOAD_LIST] = "SELECT key, upload, modified_ms FROM entry"
 			    " WHERE kind = " UPLOAD " AND bucket = ?1 AND (key, upload) > (?2, ?3)"
 			    " AND gone = 0 ORDER BY key, upload",
+	[SQL_UPLOAD_ENDED] = "SELECT upload FROM entry"
+			     " WHERE kind = " UPLOAD " AND bucket = ?1 AND key = ?2"
+			     " AND version = ?3 AND gone = 1",
 	[SQL_PART_LIST] = "SELECT number, size_bytes, modified_ms, etag FROM entry WHERE " PARTS
 			  " AND number > ?4 ORDER BY number",
 	[SQL_PART_DELETE_ALL] = "DELETE FROM entry WHERE " PARTS,

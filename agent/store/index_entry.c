@@ -194,6 +194,55 @@ static int end_uploads(struct index_db *db, const struct index_entry *bucket, bo
 	}
 }
 
+/*
+ * An upload that has become an object whose bytes are away: whoever tells of the parts that it was
+ * made of, in which order, will find them. 1: so it is, 0, or negative errno.
+ */
+static int is_awaited(struct index_db *db, const struct index_entry *upload)
+{
+	struct index_entry object;
+	struct index_name name = upload->name;
+	int err;
+
+	name.kind = INDEX_OBJECT;
+	name.upload = 0;
+	err = peek(db, &name, &object);
+	if (err)
+		return err;
+	return object.version == upload->version && !object.gone && object.away;
+}
+
+static int end_parts(struct index_db *db, const struct index_entry *upload, bool *garbage)
+{
+	int awaited = is_awaited(db, upload);
+
+	if (awaited)
+		return awaited < 0 ? awaited : 0;
+	return index_row_delete_parts(db, &upload->name, garbage);
+}
+
+/* @object, which was away, is here, or no more: nobody needs the parts that it was made of. */
+static int drop_parts_of(struct index_db *db, const struct index_entry *object, bool *garbage)
+{
+	struct index_name name = object->name;
+	sqlite3_stmt *find;
+	int got;
+
+	if (object->name.kind != INDEX_OBJECT || !object->away)
+		return 0;
+	name.kind = INDEX_UPLOAD;
+	find = index_db_get(db, SQL_UPLOAD_ENDED);
+	sqlite3_bind_text(find, 1, name.bucket, -1, SQLITE_STATIC);
+	sqlite3_bind_blob(find, 2, name.key, (int)strlen(name.key), SQLITE_STATIC);
+	sqlite3_bind_int64(find, 3, (sqlite3_int64)object->version);
+	got = index_db_step(db, find);
+	if (got != 1)
+		return got;
+	name.upload = (uint64_t)sqlite3_column_int64(find, 0);
+	sqlite3_reset(find);
+	return index_row_delete_parts(db, &name, garbage);
+}
+
 static int follow_up(struct index_db *db, const struct index_entry *entry, bool *garbage)
 {
 	switch (entry->name.kind) {
@@ -202,8 +251,7 @@ static int follow_up(struct index_db *db, const struct index_entry *entry, bool 
 	case INDEX_OBJECT:
 		return entry->gone ? 0 : enliven(db, entry);
 	case INDEX_UPLOAD:
-		return entry->gone ? index_row_delete_parts(db, &entry->name, garbage)
-				   : enliven(db, entry);
+		return entry->gone ? end_parts(db, entry, garbage) : enliven(db, entry);
 	case INDEX_PART:
 		return 0;
 	}
@@ -291,6 +339,8 @@ static int take(struct index_db *db, const struct index_entry *ours,
 	if (has_bytes(ours) && !ours->away)
 		err = index_file_retire(db, ours->version, garbage);
 	if (!err)
+		err = drop_parts_of(db, ours, garbage);
+	if (!err)
 		err = index_row_put(db, &fresh);
 	if (!err && file->id)
 		err = index_file_insert(db, file, entry->version, 0);
@@ -316,6 +366,8 @@ static int fill_in(struct index_db *db, const struct index_entry *ours,
 	if (file->size_bytes != ours->size_bytes)
 		return -EINVAL;
 	err = index_file_insert(db, file, ours->version, 0);
+	if (!err)
+		err = drop_parts_of(db, ours, garbage);
 	return err ? err : mark_here(db, ours);
 }
 
@@ -419,6 +471,8 @@ static int join_newer(struct index_db *db, const struct index_entry *ours,
 	fresh.away = !whole;
 	if (has_bytes(ours) && !ours->away)
 		err = index_file_retire(db, ours->version, garbage);
+	if (!err)
+		err = drop_parts_of(db, ours, garbage);
 	if (!err)
 		err = index_row_put(db, &fresh);
 	return err ? err : enliven(db, object);

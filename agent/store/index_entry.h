@@ -95,7 +95,9 @@ void index_change_free(struct index_change *change);
  *   it is unknown, so that its making is not missed; as the one after the tombstone when it is
  * gone. But an upload older than the end of its bucket has ended with it: INDEX_STALE.
  * - A part whose upload is unknown is -ENOENT, one whose upload is gone INDEX_STALE.
- * - An upload that is gone loses its parts, which leave no tombstones.
+ * - An upload that is gone loses its parts, which leave no tombstones; but if it became an object
+ *   whose bytes are away, not before those are here, or the object is no more: index_entry_join()
+ *   may come yet.
  * - A bucket that is gone takes its uploads along, with its version. It is -ENOTEMPTY while there
  * are live objects in it, or an upload that was begun after its end. Unless the caller's
  * transaction is undone then, the bucket outlives its end, with the version after it, which peers

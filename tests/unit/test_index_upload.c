@@ -89,6 +89,51 @@ START_TEST(joined_of_parts_that_are_here)
 }
 END_TEST
 
+/* The journal has told of the object, and of the upload's end, before the peer told of the parts.
+ */
+static void hear(const struct index_entry *object)
+{
+	struct index_entry ended = upload_entry("b", "k", 10);
+
+	put_parts(10, 0);
+	index_fixture_apply(&fx, object, false);
+	ended.version = object->version;
+	ended.gone = true;
+	index_fixture_apply(&fx, &ended, false);
+	ck_assert(index_fixture_find(&fx, object).away);
+}
+
+START_TEST(joined_after_it_was_heard_of)
+{
+	struct index_entry object = object_entry("b", "k", 20, (uint64_t)PARTS * PART_BYTES);
+	bool here;
+
+	hear(&object);
+	ck_assert_int_eq(join(&object, 10, &here), INDEX_SAME);
+	ck_assert(here && !index_fixture_find(&fx, &object).away);
+	ck_assert_uint_eq(index_fixture_number(&fx, "SELECT count(*) FROM entry WHERE kind = 4"),
+			  0);
+	ck_assert_uint_eq(index_fixture_number(&fx, "SELECT count(*) FROM file"), PARTS);
+}
+END_TEST
+
+START_TEST(heard_of_and_never_joined)
+{
+	struct index_entry object = object_entry("b", "k", 20, (uint64_t)PARTS * PART_BYTES);
+	struct index_entry newer = object_entry("b", "k", 30, 50);
+
+	/* Repaired, or replaced: either way the parts go. */
+	hear(&object);
+	if (_i)
+		index_fixture_apply(&fx, &newer, false);
+	else
+		ck_assert_int_eq(index_fixture_apply(&fx, &object, true), INDEX_SAME);
+	ck_assert_uint_eq(index_fixture_number(&fx, "SELECT count(*) FROM entry WHERE kind = 4"),
+			  0);
+	ck_assert(index_fixture_is_garbage(&fx, 1) && index_fixture_is_garbage(&fx, PARTS));
+}
+END_TEST
+
 START_TEST(joined_of_parts_that_are_not_here)
 {
 	struct index_entry object = object_entry("b", "k", 20, (uint64_t)PARTS * PART_BYTES);
@@ -271,6 +316,8 @@ int main(void)
 	tcase_add_checked_fixture(tcase, setup, teardown);
 	tcase_add_test(tcase, joined_of_parts_that_are_here);
 	tcase_add_test(tcase, joined_of_parts_that_are_not_here);
+	tcase_add_test(tcase, joined_after_it_was_heard_of);
+	tcase_add_loop_test(tcase, heard_of_and_never_joined, 0, 2);
 	tcase_add_test(tcase, joined_of_another_version);
 	tcase_add_test(tcase, joined_after_the_object_was_heard_of);
 	tcase_add_test(tcase, joined_when_ours_is_newer);
