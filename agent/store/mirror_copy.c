@@ -178,10 +178,12 @@ static bool is_spent(const struct quorum_copy *copy)
 static void look(struct loop_task *task)
 {
 	struct quorum_copy *copy = LOOP_OWNER(task, struct quorum_copy, look);
-	unsigned int needed = copy->mirror->needed;
+	unsigned int needed;
 
+	/* Then the mirror may be gone as well. */
 	if (copy->over)
 		return;
+	needed = copy->mirror->needed;
 	send_commits(copy);
 	if (copy->events && !copy->err && count_from(copy, REPLICA_WRITING) < needed) {
 		fail(copy, -EAGAIN);

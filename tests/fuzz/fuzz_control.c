@@ -22,6 +22,8 @@
 #include "fuzz.h"
 #include "io/loop_poll.h"
 #include "io/tcp.h"
+#include "store/dir.h"
+#include "store/mirror.h"
 
 #define NODE		  "a"
 #define HEAD_BYTES	  3
@@ -59,8 +61,9 @@ static struct {
 	struct tcp client;
 	struct loop_poll poll;
 	struct control_cluster question;
-	bool asked; /* by this input */
-	int fd;	    /* what the client is accepted as; nothing is ever sent on it */
+	struct store store; /* none of its functions is called */
+	bool asked;	    /* by this input */
+	int fd;		    /* what the client is accepted as; nothing is ever sent on it */
 	bool waiting;
 } bench;
 
@@ -220,6 +223,48 @@ void conn_each(const struct conn_cache *cache, void (*visit)(void *ctx, const st
 	visit(ctx, &info);
 }
 
+/* Two uploads are under way, of which one can be cancelled; a peer was never met. */
+void dir_upload_each(struct store *store, void (*visit)(void *ctx, const struct dir_upload *upload),
+		     void *ctx)
+{
+	const struct dir_upload whole = {.id = 1, .bucket = "b", .key = "k", .bytes = UINT64_MAX};
+	const struct dir_upload part = {.id = 2,
+					.bucket = "b",
+					.key = "\xff\n\"",
+					.part = 3,
+					.expected_bytes = 1,
+					.committing = true,
+					.replicas = {{"b", "kept", 1}, {"c", "lost", 0}},
+					.replica_count = 2};
+
+	FUZZ_HOLDS(store == &bench.store);
+	visit(ctx, &whole);
+	visit(ctx, &part);
+}
+
+int dir_upload_cancel(struct store *store, uint64_t id)
+{
+	FUZZ_HOLDS(store == &bench.store);
+	return id == 2 ? 0 : -ENOENT;
+}
+
+void mirror_progress(const struct mirror *mirror, struct mirror_progress *progress)
+{
+	(void)mirror;
+	*progress = (struct mirror_progress){.away_count = 1, .away_bytes = UINT64_MAX};
+}
+
+void mirror_each(const struct mirror *mirror, void (*visit)(void *ctx, const struct mirror_view *),
+		 void *ctx)
+{
+	const struct mirror_view met = {.peer = "b", .met = true, .unread_ours = UINT64_MAX};
+	const struct mirror_view never = {.peer = "c"};
+
+	(void)mirror;
+	visit(ctx, &met);
+	visit(ctx, &never);
+}
+
 static void set_up(void)
 {
 	struct sockaddr_storage v4 = {.ss_family = AF_INET}, v6 = {.ss_family = AF_INET6};
@@ -234,6 +279,9 @@ static void set_up(void)
 	FUZZ_HOLDS(mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/s", dir);
 	view.roster = &bench.roster;
+	view.store = &bench.store;
+	/* Only handed on to what stands above. */
+	view.mirror = (struct mirror *)&bench.store;
 	FUZZ_HOLDS(!control_open(&bench.control, NULL, path, &view, why, sizeof(why)));
 	/* At once, since a finding leaves no time to tidy up. */
 	unlink(path);
