@@ -129,7 +129,7 @@ sdk_outlasts() {
 cluster_up 3 lan 2 || exit 1
 head -c "${LARGE_MIB}M" /dev/urandom >"$work/large"
 large_sum=$(sha256sum <"$work/large")
-for client in $s3_clients; do
+for client in $(in_mode "rclone aws sdk" "$s3_clients" "$s3_clients"); do
 	run "$client: $LARGE_MIB MiB while a replica loses power" replica_dies "$client"
 done
 run "sdk: two of three lose power, and its own retries outlast it" sdk_outlasts
