@@ -250,7 +250,7 @@ static void on_data(void *ctx, const uint8_t *data, size_t len)
 {
 	struct serve_call *call = ctx;
 	struct serve_door *door = call->door;
-	int err;
+	int err = 0;
 
 	/* What follows the message is none of ours: one request has one. */
 	if (call->run)
