@@ -230,6 +230,7 @@ static void answer_journal(struct service_mirror_call *asked)
 	struct index_feed_page *page = &asked->page;
 	Knell__V1__JournalReply reply = KNELL__V1__JOURNAL_REPLY__INIT;
 	Knell__V1__Entry *entries = calloc(page->count + 1, sizeof(*entries));
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): of pointers */
 	Knell__V1__Entry **list = calloc(page->count + 1, sizeof(*list));
 	size_t i;
 

@@ -71,14 +71,14 @@ void trio_start(struct trio *trio, unsigned int which);
 void trio_stop(struct trio *trio);
 
 /* trio_open - one node; trio_close - at once, as a program does that is told to end. */
-void trio_open(struct trio *trio, size_t node);
-void trio_close(struct trio *trio, size_t node);
+void trio_open(struct trio *trio, size_t which);
+void trio_close(struct trio *trio, size_t which);
 
 /* trio_wipe - an empty drive instead of that of a node that is closed. */
 void trio_wipe(struct trio *trio, size_t node);
 
-/* trio_verdict - the others of @node hear that it is dead, or alive again. */
-void trio_verdict(struct trio *trio, size_t node, enum verdict_state state);
+/* trio_verdict - the others of @which hear that it is dead, or alive again. */
+void trio_verdict(struct trio *trio, size_t which, enum verdict_state state);
 
 /* trio_peer - how @of knows @node. */
 struct roster_peer *trio_peer(struct trio *trio, size_t of, size_t node);
